@@ -1,0 +1,141 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// Operation is a snapshot of an operation. It writes itself as the JSON that
+// the gateway sent, with whatever fields this client does not know.
+type Operation struct {
+	contract.Operation
+
+	raw json.RawMessage
+}
+
+// UnmarshalJSON keeps the document beside what is read from it.
+func (o *Operation) UnmarshalJSON(data []byte) error {
+	o.raw = append(json.RawMessage(nil), data...)
+	return json.Unmarshal(data, &o.Operation)
+}
+
+// MarshalJSON writes the document as it came.
+func (o Operation) MarshalJSON() ([]byte, error) {
+	if o.raw == nil {
+		return json.Marshal(o.Operation)
+	}
+	return o.raw, nil
+}
+
+// Accepted is an operation that a request has started.
+type Accepted struct {
+	Operation
+
+	// Replayed is true where the Idempotency-Key belongs to an earlier request,
+	// whose operation this is.
+	Replayed bool
+}
+
+// OperationFilter narrows a list of operations; empty fields do not.
+type OperationFilter struct {
+	State   string
+	Project string
+	Kind    string
+	Since   time.Time
+	Limit   int // of one page, 0 for the gateway's default
+	Cursor  string
+}
+
+// OperationPage is one page of a list, newest first.
+type OperationPage struct {
+	Operations []Operation `json:"operations"`
+	NextCursor string      `json:"next_cursor"` // "" on the last page
+}
+
+// HistoryEvent is one event of an operation's log.
+type HistoryEvent struct {
+	Seq       uint64    `json:"seq"`
+	Type      string    `json:"type"`
+	Time      time.Time `json:"time"`
+	Operation Operation `json:"operation"` // as it is after the event
+}
+
+// Operations is one page of the operations that the key may see.
+func (c *Client) Operations(ctx context.Context, filter OperationFilter) (OperationPage, error) {
+	query := url.Values{}
+	set(query, "state", filter.State)
+	set(query, "project", filter.Project)
+	set(query, "kind", filter.Kind)
+	set(query, "cursor", filter.Cursor)
+	if !filter.Since.IsZero() {
+		query.Set("since", filter.Since.UTC().Format(time.RFC3339Nano))
+	}
+	if filter.Limit > 0 {
+		query.Set("limit", strconv.Itoa(filter.Limit))
+	}
+	var page OperationPage
+	_, err := c.do(ctx, call{method: http.MethodGet, path: "/operations", query: query}, &page)
+	return page, err
+}
+
+// Operation reads one operation, as it stood at a sequence of the log unless
+// that is 0.
+func (c *Client) Operation(ctx context.Context, id string, asOf uint64) (Operation, error) {
+	query := url.Values{}
+	if asOf > 0 {
+		query.Set("as_of_seq", strconv.FormatUint(asOf, 10))
+	}
+	var operation Operation
+	_, err := c.do(ctx, call{method: http.MethodGet, path: operationPath(id), query: query}, &operation)
+	return operation, err
+}
+
+// History is what the log has of an operation, oldest first.
+func (c *Client) History(ctx context.Context, id string) ([]HistoryEvent, error) {
+	var answer struct {
+		Events []HistoryEvent `json:"events"`
+	}
+	_, err := c.do(ctx, call{method: http.MethodGet, path: operationPath(id) + "/events"}, &answer)
+	return answer.Events, err
+}
+
+// Cancel asks for the end of an operation. Asking again is harmless.
+func (c *Client) Cancel(ctx context.Context, id string) (Operation, error) {
+	var operation Operation
+	_, err := c.do(ctx, call{method: http.MethodPost, path: operationPath(id) + "/cancel"}, &operation)
+	return operation, err
+}
+
+// Wait returns the operation once it has ended. changed is told every snapshot
+// on the way, the last included.
+func (c *Client) Wait(ctx context.Context, id string, changed func(Operation)) (Operation, error) {
+	for {
+		var operation Operation
+		request := call{method: http.MethodGet, path: operationPath(id), wait: waitTimeout}
+		if _, err := c.do(ctx, request, &operation); err != nil {
+			return operation, err
+		}
+		changed(operation)
+		if operation.State.Ended() {
+			return operation, nil
+		}
+		// A gateway that does not wait on this call is asked twice a second.
+		if err := pause(ctx, pollInterval); err != nil {
+			return operation, err
+		}
+	}
+}
+
+func operationPath(id string) string { return "/operations/" + url.PathEscape(id) }
+
+func set(query url.Values, name, value string) {
+	if value != "" {
+		query.Set(name, value)
+	}
+}

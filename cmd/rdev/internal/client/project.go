@@ -1,0 +1,103 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Project is a project as the gateway shows it. It writes itself as the JSON
+// that the gateway sent.
+type Project struct {
+	Slug       string    `json:"slug"`
+	State      string    `json:"state"`
+	Template   string    `json:"template"`
+	CreatedAt  time.Time `json:"created_at"`
+	Workspace  string    `json:"workspace"`
+	Repository *struct {
+		CloneURL string `json:"clone_url"`
+	} `json:"repository"`
+
+	raw json.RawMessage
+}
+
+// UnmarshalJSON keeps the document beside what is read from it.
+func (p *Project) UnmarshalJSON(data []byte) error {
+	type plain Project
+	if err := json.Unmarshal(data, (*plain)(p)); err != nil {
+		return err
+	}
+	p.raw = append(json.RawMessage(nil), data...)
+	return nil
+}
+
+// MarshalJSON writes the document as it came.
+func (p Project) MarshalJSON() ([]byte, error) {
+	type plain Project
+	if p.raw == nil {
+		return json.Marshal(plain(p))
+	}
+	return p.raw, nil
+}
+
+// NewProject is the body of a project's creation.
+type NewProject struct {
+	Slug     string `json:"slug"`
+	Template string `json:"template,omitempty"`
+}
+
+// Projects are all projects that the key may see, through all pages.
+func (c *Client) Projects(ctx context.Context) ([]Project, error) {
+	var all []Project
+	query := url.Values{}
+	for {
+		var page struct {
+			Projects   []Project `json:"projects"`
+			NextCursor string    `json:"next_cursor"`
+		}
+		if _, err := c.do(ctx, call{method: http.MethodGet, path: "/projects", query: query}, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Projects...)
+		if page.NextCursor == "" || page.NextCursor == query.Get("cursor") {
+			return all, nil
+		}
+		query.Set("cursor", page.NextCursor)
+	}
+}
+
+// Project reads one project.
+func (c *Client) Project(ctx context.Context, slug string) (Project, error) {
+	var project Project
+	_, err := c.do(ctx, call{method: http.MethodGet, path: projectPath(slug)}, &project)
+	return project, err
+}
+
+// CreateProject starts the creation of a project. With wait, the gateway is
+// asked to answer when it has ended, which it may not have.
+func (c *Client) CreateProject(ctx context.Context, project NewProject, wait bool) (Accepted, error) {
+	request := call{method: http.MethodPost, path: "/projects", body: project}
+	if wait {
+		request.wait = waitTimeout
+	}
+	return c.start(ctx, request)
+}
+
+// PlanProject answers what CreateProject would do, in the gateway's JSON.
+func (c *Client) PlanProject(ctx context.Context, project NewProject) (json.RawMessage, error) {
+	var plan json.RawMessage
+	query := url.Values{"dry_run": {"true"}}
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/projects", query: query, body: project}, &plan)
+	return plan, err
+}
+
+// DeleteProject starts the deletion of a project; wait is as in CreateProject.
+func (c *Client) DeleteProject(ctx context.Context, slug string, wait bool) (Accepted, error) {
+	request := call{method: http.MethodDelete, path: projectPath(slug)}
+	if wait {
+		request.wait = waitTimeout
+	}
+	return c.start(ctx, request)
+}

@@ -1,0 +1,182 @@
+package gatewaytest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// operation is an operation with its history and its output.
+type operation struct {
+	now     contract.Operation
+	history []event
+	frames  []Frame
+	cuts    map[int]bool // cut the connection in the middle of this frame, once
+}
+
+// Frame is one frame of an operation's output.
+type Frame struct {
+	Seq   uint64 // 0 for none
+	Event string
+	Data  string
+}
+
+// start adds an operation, or answers the one of the same idempotency key.
+func (g *Gateway) start(w http.ResponseWriter, r *http.Request, kind, project string, play func(*operation)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	key := r.Header.Get("Idempotency-Key")
+	if id, ok := g.byKey[key]; ok && key != "" {
+		w.Header().Set("Idempotency-Replayed", "true")
+		answer(w, http.StatusAccepted, g.find(id).now)
+		return
+	}
+	id := fmt.Sprintf("0192aaaa-0000-7000-8000-%012d", len(g.operations)+1)
+	op := &operation{cuts: map[int]bool{}, now: contract.Operation{ID: id, Kind: kind, Project: project, Actor: "key:test"}}
+	g.operations = append(g.operations, op)
+	g.byKey[key] = id
+	g.change(op, contract.TypePending)
+	accepted := op.now
+	g.change(op, contract.TypeRunning)
+	play(op)
+	if r.Header.Get("Prefer") != "" && op.now.State.Ended() {
+		answer(w, http.StatusOK, op.now)
+		return
+	}
+	w.Header().Set("Location", "/operations/"+id)
+	answer(w, http.StatusAccepted, accepted)
+}
+
+// change appends an event; the operation's other fields are set before.
+func (g *Gateway) change(op *operation, kind string) {
+	at := time.Date(2026, 11, 25, 10, 0, len(g.log), 0, time.UTC)
+	op.now.Rev++
+	switch kind {
+	case contract.TypePending:
+		op.now.State, op.now.CreatedAt = contract.Pending, at
+	case contract.TypeRunning:
+		op.now.State, op.now.Attempt, op.now.StartedAt = contract.Running, 1, &at
+	case contract.TypeCancelRequested:
+		op.now.CancelRequested = true
+	default:
+		op.now.State, op.now.FinishedAt = contract.State(kind), &at
+	}
+	op.now.Seq = uint64(len(g.log) + 1)
+	happened := event{
+		Seq: op.now.Seq, Entity: "operation", Type: kind, ID: op.now.ID, Time: at,
+		Actor: op.now.Actor, Project: op.now.Project, Operation: op.now,
+	}
+	g.log = append(g.log, happened)
+	op.history = append(op.history, happened)
+	snapshot, _ := json.Marshal(op.now)
+	name := "state"
+	if op.now.State.Ended() {
+		name = "end"
+	}
+	op.frames = append(op.frames, Frame{Event: name, Data: string(snapshot)})
+	g.changed.Broadcast()
+}
+
+func (g *Gateway) find(id string) *operation {
+	for _, op := range g.operations {
+		if op.now.ID == id {
+			return op
+		}
+	}
+	return nil
+}
+
+func (g *Gateway) listOperations(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	query := r.URL.Query()
+	list := []contract.Operation{}
+	for _, op := range slices.Backward(g.operations) {
+		matches := (query.Get("state") == "" || query.Get("state") == string(op.now.State)) &&
+			(query.Get("project") == "" || query.Get("project") == op.now.Project) &&
+			(query.Get("kind") == "" || query.Get("kind") == op.now.Kind) &&
+			(query.Get("cursor") == "" || op.now.ID < query.Get("cursor"))
+		if matches {
+			list = append(list, op.now)
+		}
+	}
+	limit := 50
+	if given := query.Get("limit"); given != "" {
+		_, _ = fmt.Sscan(given, &limit)
+	}
+	var next any
+	if len(list) > limit {
+		list = list[:limit]
+		next = list[limit-1].ID
+	}
+	answer(w, http.StatusOK, map[string]any{"operations": list, "next_cursor": next})
+}
+
+func (g *Gateway) getOperation(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if op := g.find(r.PathValue("id")); op != nil {
+		answer(w, http.StatusOK, op.now)
+		return
+	}
+	notFound(w, "operation", r.PathValue("id"))
+}
+
+func (g *Gateway) cancelOperation(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	op := g.find(r.PathValue("id"))
+	switch {
+	case op == nil:
+		notFound(w, "operation", r.PathValue("id"))
+	case op.now.State == contract.Cancelled:
+		answer(w, http.StatusOK, op.now)
+	case op.now.State.Ended():
+		problem(w, http.StatusConflict, "CONFLICT", "the operation has ended: "+string(op.now.State))
+	default:
+		g.change(op, contract.TypeCancelRequested)
+		answer(w, http.StatusAccepted, op.now)
+		g.change(op, contract.TypeCancelled)
+	}
+}
+
+func (g *Gateway) history(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if op := g.find(r.PathValue("id")); op != nil {
+		answer(w, http.StatusOK, map[string]any{"events": op.history})
+		return
+	}
+	notFound(w, "operation", r.PathValue("id"))
+}
+
+func notFound(w http.ResponseWriter, what, name string) {
+	problem(w, http.StatusNotFound, "NOT_FOUND", fmt.Sprintf("there is no %s %q", what, name))
+}
+
+func readBody(r *http.Request) []byte {
+	body, _ := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return body
+}
+
+// words are what a command says, whatever its kind.
+func words(body map[string]any) []string {
+	var all []string
+	if argv, ok := body["argv"].([]any); ok {
+		for _, word := range argv {
+			all = append(all, fmt.Sprint(word))
+		}
+	}
+	if script, ok := body["script"].(string); ok {
+		all = strings.Fields(script)
+	}
+	return all
+}

@@ -1,0 +1,124 @@
+package gatewaytest
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// createCommand plays a command at once. The words of a shell command are a
+// script for the gateway:
+//
+//	echo WORD…    says the words on stdout
+//	err WORD…     says them on stderr
+//	fail CODE     exits with the code
+//	lose          ends without an exit code, class infrastructure
+//	bytes         says bytes that are no text
+//	cut N         says N lines, and cuts the first connection in each of them
+//	hang          runs until it is cancelled
+//
+// git answers its request, agent says a few events.
+func (g *Gateway) createCommand(w http.ResponseWriter, r *http.Request) {
+	var body map[string]any
+	if err := json.Unmarshal(readBody(r), &body); err != nil {
+		problem(w, http.StatusBadRequest, "INVALID_REQUEST", "the body is no JSON")
+		return
+	}
+	if !g.hasProject(r.PathValue("project")) {
+		notFound(w, "project", r.PathValue("project"))
+		return
+	}
+	kind := fmt.Sprint(body["kind"])
+	g.start(w, r, "command."+kind, r.PathValue("project"), func(op *operation) {
+		switch kind {
+		case "shell":
+			g.playShell(op, words(body))
+		case "git":
+			said, _ := json.Marshal(body)
+			op.say(contract.OutputStdout, string(said)+"\n")
+			op.now.Result = &contract.Result{Commit: "0a1b2c3", Branch: "main"}
+			g.end(op, contract.TypeCompleted, 0, nil)
+		case "agent":
+			g.playAgent(op, fmt.Sprint(body["prompt"]))
+		}
+	})
+}
+
+func (g *Gateway) playShell(op *operation, words []string) {
+	verb, rest := words[0], words[1:]
+	number := 0
+	if len(rest) > 0 {
+		number, _ = strconv.Atoi(rest[0])
+	}
+	switch verb {
+	case "echo":
+		op.say(contract.OutputStdout, strings.Join(rest, " ")+"\n")
+	case "err":
+		op.say(contract.OutputStderr, strings.Join(rest, " ")+"\n")
+	case "bytes":
+		op.say(contract.OutputStdout, "\xff\x00\xfe")
+	case "cut":
+		for i := range number {
+			op.cuts[len(op.frames)] = true
+			op.say(contract.OutputStdout, fmt.Sprintf("line %d\n", i+1))
+		}
+	case "hang":
+		op.say(contract.OutputStdout, "hanging\n")
+		return
+	case "fail":
+		g.end(op, contract.TypeFailed, number, contract.NewFailure(contract.ClassUser, "exit status %d", number))
+		return
+	case "lose":
+		op.now.Failure = contract.NewFailure(contract.ClassInfrastructure, "the executor was lost")
+		g.change(op, contract.TypeFailed)
+		return
+	}
+	g.end(op, contract.TypeCompleted, 0, nil)
+}
+
+func (g *Gateway) playAgent(op *operation, prompt string) {
+	cost := 0.0123
+	usage := &contract.Usage{InputTokens: 1200, OutputTokens: 34, CostUSD: &cost}
+	for i, said := range []contract.AgentEvent{
+		{Type: contract.AgentSession, Provider: "claude-code", Model: "sonnet", Session: "s-1"},
+		{Type: contract.AgentToolCall, Tool: "Bash", ToolCall: "t1", ToolKind: "execute", Input: json.RawMessage(`{"command":"ls -la"}`)},
+		{Type: contract.AgentToolResult, ToolCall: "t1", Status: contract.ToolCompleted, Output: "README\n"},
+		{Type: contract.AgentText, Text: "You said: " + prompt},
+		{Type: contract.AgentResult, Status: contract.AgentSucceeded, Turns: 2, Session: "s-1", Usage: usage, Text: "You said: " + prompt},
+	} {
+		said.Seq = i + 1
+		line, _ := json.Marshal(said)
+		op.add(contract.OutputAgent, string(line))
+	}
+	op.now.Result = &contract.Result{Text: "You said: " + prompt, Session: "s-1", Turns: 2, Usage: usage}
+	g.end(op, contract.TypeCompleted, 0, nil)
+}
+
+func (g *Gateway) end(op *operation, kind string, code int, failure *contract.Failure) {
+	op.now.ExitCode, op.now.Failure = &code, failure
+	g.change(op, kind)
+}
+
+// say adds a chunk in the form of the contract.
+func (o *operation) say(stream, text string) {
+	chunk := map[string]any{"offset": 0, "data": text}
+	if !utf8.ValidString(text) {
+		chunk = map[string]any{"offset": 0, "data": base64.StdEncoding.EncodeToString([]byte(text)), "encoding": "base64"}
+	}
+	data, _ := json.Marshal(chunk)
+	o.add(stream, string(data))
+}
+
+func (o *operation) add(event, data string) {
+	seq := uint64(100)
+	for _, f := range o.frames {
+		seq = max(seq, f.Seq+2) // gaps between sequences are usual
+	}
+	o.frames = append(o.frames, Frame{Seq: seq, Event: event, Data: data})
+}

@@ -1,0 +1,140 @@
+// Package bus is rdev's use of NATS JetStream: the guarded event log, the lanes
+// of commands, output and its tail, and requests between services.
+//
+// Delivery is at least once, so handlers must stand a second delivery; an
+// append happens exactly once, whatever becomes of its acknowledgement.
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// requestTimeout bounds every single request to NATS: a reply can be lost when
+// a stream changes its leader, and is then asked for again.
+const requestTimeout = 2 * time.Second
+
+// Conn is a service's connection to NATS. It is safe for concurrent use.
+type Conn struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	service  string
+	instance string
+	live     *hub
+}
+
+// Options tells who connects, and where to.
+type Options struct {
+	URL     string // nats://[user:password@]host:port[,…]
+	Service string // gateway, executor, …
+	// Instance tells two processes of a service apart; a random one where empty.
+	Instance string
+	Log      *slog.Logger
+	// NATS are further options, as an in-process server's.
+	NATS []nats.Option
+}
+
+// Connect connects and stays connected: it reconnects for as long as it lives.
+func Connect(ctx context.Context, o Options) (*Conn, error) {
+	if o.Instance == "" {
+		o.Instance = nats.NewInbox()[len(nats.InboxPrefix):][:8]
+	}
+	options := append([]nats.Option{
+		nats.Name("rdev-" + o.Service + "-" + o.Instance),
+		nats.CustomInboxPrefix("_INBOX." + o.Service),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(200 * time.Millisecond),
+		nats.ReconnectJitter(100*time.Millisecond, time.Second),
+		nats.RetryOnFailedConnect(true),
+		nats.Timeout(requestTimeout),
+		nats.PingInterval(10 * time.Second),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrSlowConsumer) {
+				return // tails find their own gaps
+			}
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			o.Log.Warn("nats refused something", "subject", subject, "error", err)
+		}),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				o.Log.Warn("nats connection lost", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) { o.Log.Info("nats connected again", "url", nc.ConnectedUrlRedacted()) }),
+	}, o.NATS...)
+	nc, err := nats.Connect(o.URL, options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	c := &Conn{nc: nc, service: o.Service, instance: o.Instance, live: newHub(nc)}
+	if c.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	if err := c.awaitConnection(ctx); err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Conn) awaitConnection(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !c.nc.IsConnected() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("connect to NATS at %s: %w (last: %w)", c.nc.Opts.Url, ctx.Err(), c.nc.LastError())
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// Instance tells this process from others of the same service.
+func (c *Conn) Instance() string { return c.instance }
+
+// NATS is the connection itself, for what this package has no word for.
+func (c *Conn) NATS() *nats.Conn { return c.nc }
+
+// JetStream is the JetStream context of the connection.
+func (c *Conn) JetStream() jetstream.JetStream { return c.js }
+
+// Ready tells whether NATS answers.
+func (c *Conn) Ready(ctx context.Context) error {
+	if err := c.nc.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("nats: %w", err)
+	}
+	return nil
+}
+
+// Close sends what is buffered, and closes the connection.
+func (c *Conn) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	_ = c.nc.FlushWithContext(ctx) // what could not be sent is asked for again by its reader
+	c.nc.Close()
+}
+
+// wait pauses between two tries of something, or returns ctx's error.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,272 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// OutputSink takes what a follower of an operation sees. An error ends it.
+type OutputSink interface {
+	Chunk(contract.Chunk) error
+	// State is the operation whenever it changes, and at the start.
+	State(contract.Operation) error
+	// Gap says that chunks between two sequences are not kept any more.
+	Gap(after, before uint64) error
+	// Idle comes when nothing else did for a while.
+	Idle() error
+}
+
+// FollowOutput feeds the output of an operation after a cursor to a sink, each
+// chunk exactly once and in order, history and live alike, until the operation
+// has ended and all of its output was seen. It returns the operation as it
+// ended. A cursor whose next chunk is gone is ErrCursorExpired; without a
+// cursor (0) what is gone is told as a gap.
+func (c *Conn) FollowOutput(ctx context.Context, id string, after uint64, idle time.Duration, sink OutputSink) (contract.Operation, error) {
+	live := newReader()
+	leaveOutput, err := c.live.join(contract.OutputSubject(id), "", live)
+	if err != nil {
+		return contract.Operation{}, err
+	}
+	defer leaveOutput()
+	leaveStates, err := c.live.join(contract.SubjectEventLive, id, live)
+	if err != nil {
+		return contract.Operation{}, err
+	}
+	defer leaveStates()
+
+	f := outputFollower{conn: c, id: id, sink: sink}
+	f.tail = tail{
+		conn: c, stream: contract.StreamOutput, filter: contract.OutputSubject(id), last: after,
+		previous: func(_ uint64, h nats.Header) uint64 { return expectedLast(h) },
+		emit:     func(e entry) error { return sink.Chunk(chunkOf(e)) },
+		gap: func(after, before uint64) error {
+			if after > 0 && !f.resumed {
+				return fmt.Errorf("after %d comes %d: %w", after, before, ErrCursorExpired)
+			}
+			return sink.Gap(after+1, before-1)
+		},
+	}
+	if err := f.checkCursor(ctx, after); err != nil {
+		return contract.Operation{}, err
+	}
+	if err := f.reload(ctx); err != nil {
+		return contract.Operation{}, err
+	}
+	return f.run(ctx, live, idle)
+}
+
+type outputFollower struct {
+	conn    *Conn
+	id      string
+	sink    OutputSink
+	tail    tail
+	op      contract.Operation
+	resumed bool // the first chunk after the cursor was seen
+}
+
+// checkCursor refuses a cursor all of whose successors may have expired: what
+// is left of the stream begins behind it, and nothing of the operation is left.
+func (f *outputFollower) checkCursor(ctx context.Context, after uint64) error {
+	if after == 0 {
+		return nil
+	}
+	newest, err := f.tail.newest(ctx)
+	if err != nil || newest >= after {
+		return err
+	}
+	stream, err := f.conn.js.Stream(ctx, contract.StreamOutput)
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", contract.StreamOutput, err)
+	}
+	if first := stream.CachedInfo().State.FirstSeq; newest == 0 && first > after {
+		return fmt.Errorf("the output begins at %d: %w", first, ErrCursorExpired)
+	}
+	return nil
+}
+
+func (f *outputFollower) run(ctx context.Context, live *reader, idle time.Duration) (contract.Operation, error) {
+	idler := time.NewTicker(idle)
+	defer idler.Stop()
+	poll := time.NewTicker(tailPoll)
+	defer poll.Stop()
+	for !f.op.State.Ended() {
+		var err error
+		select {
+		case <-ctx.Done():
+			return f.op, context.Cause(ctx)
+		case <-idler.C:
+			err = f.sink.Idle()
+		case <-poll.C:
+			err = f.reload(ctx)
+		case m := <-live.ch:
+			err = f.take(ctx, m)
+			if err == nil && live.missed.Load() && len(live.ch) == 0 {
+				live.missed.Store(false)
+				err = f.reload(ctx)
+			}
+		}
+		if err != nil {
+			return f.op, err
+		}
+	}
+	return f.op, nil
+}
+
+func (f *outputFollower) take(ctx context.Context, m *nats.Msg) error {
+	if m.Subject == f.tail.filter {
+		err := f.tail.offer(ctx, m)
+		f.resumed = true
+		return err
+	}
+	seq, _ := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
+	event, err := eventOf(m.Header.Get("Nats-Subject"), seq, time.Time{}, m.Header, m.Data)
+	if err != nil || event.Entity != contract.EntityOperation {
+		return nil //nolint:nilerr // another entity with this id is not ours
+	}
+	op, err := event.Operation()
+	if err != nil || seq <= f.op.Seq {
+		return nil //nolint:nilerr // the poll reads what a writer without the contract garbled
+	}
+	return f.see(ctx, op)
+}
+
+// reload asks the log for what live messages may have failed to tell.
+func (f *outputFollower) reload(ctx context.Context) error {
+	op, err := f.conn.Load(ctx, f.id)
+	if err != nil {
+		return err
+	}
+	if op.Seq > f.op.Seq {
+		return f.see(ctx, op)
+	}
+	return f.catchUp(ctx)
+}
+
+// see passes a new state on. The executor stores all output before it ends an
+// operation, so at its end the stream has everything.
+func (f *outputFollower) see(ctx context.Context, op contract.Operation) error {
+	first := f.op.Seq == 0
+	f.op = op
+	if !first && !op.State.Ended() {
+		return f.sink.State(op)
+	}
+	if first && !op.State.Ended() {
+		if err := f.sink.State(op); err != nil {
+			return err
+		}
+	}
+	return f.catchUp(ctx)
+}
+
+func (f *outputFollower) catchUp(ctx context.Context) error {
+	newest, err := f.tail.newest(ctx)
+	if err != nil {
+		return err
+	}
+	err = f.tail.catchUp(ctx, newest)
+	f.resumed = true
+	return err
+}
+
+// AwaitEnd waits until an operation has ended, or ctx is done: it then returns
+// the operation as it is, without an error.
+func (c *Conn) AwaitEnd(ctx context.Context, op contract.Operation) (contract.Operation, error) {
+	live := newReader()
+	leave, err := c.live.join(contract.SubjectEventLive, op.ID, live)
+	if err != nil {
+		return op, err
+	}
+	defer leave()
+	poll := time.NewTicker(tailPoll)
+	defer poll.Stop()
+	for {
+		now, err := c.Load(context.WithoutCancel(ctx), op.ID)
+		if err != nil {
+			return op, err
+		}
+		op = now
+		if op.State.Ended() {
+			return op, nil
+		}
+		select {
+		case <-ctx.Done():
+			return op, nil
+		case <-live.ch:
+		case <-poll.C:
+		}
+	}
+}
+
+// TailEvents feeds every event after a sequence to emit, in order, history and
+// live alike, until ctx is done or emit returns an error. idle is called when
+// nothing came for a while. A cursor whose successor expired is ErrCursorExpired.
+func (c *Conn) TailEvents(ctx context.Context, after uint64, interval time.Duration, emit func(Event) error, idle func() error) error {
+	live := newReader()
+	leave, err := c.live.join(contract.SubjectEventLive, "", live)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	t := tail{
+		conn: c, stream: contract.StreamEvents, filter: contract.SubjectEventsAll, last: after,
+		previous: func(seq uint64, _ nats.Header) uint64 { return seq - 1 },
+		emit: func(e entry) error {
+			event, err := eventOf(e.Subject, e.Seq, e.Time, e.Header, e.Data)
+			if err != nil {
+				return nil //nolint:nilerr // no event of the contract
+			}
+			return emit(event)
+		},
+		gap: func(after, before uint64) error {
+			return fmt.Errorf("after %d comes %d: %w", after, before, ErrCursorExpired)
+		},
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		newest, err := t.newest(ctx)
+		if err != nil {
+			return err
+		}
+		if err := t.catchUp(ctx, newest); err != nil {
+			return err
+		}
+		for behind := false; !behind; {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-ticker.C:
+				if err := idle(); err != nil {
+					return err
+				}
+				behind = true // a look at the log costs little and heals a lost last message
+			case m := <-live.ch:
+				if err := t.offer(ctx, m); err != nil {
+					return err
+				}
+				behind = live.missed.Swap(false)
+			}
+		}
+	}
+}
+
+// LastEvent is the sequence of the newest event of the log, 0 where it is empty.
+func (c *Conn) LastEvent(ctx context.Context) (uint64, error) {
+	stream, err := c.js.Stream(ctx, contract.StreamEvents)
+	if err != nil {
+		return 0, fmt.Errorf("stream %s: %w", contract.StreamEvents, err)
+	}
+	return stream.CachedInfo().State.LastSeq, nil
+}
+
+func expectedLast(h nats.Header) uint64 {
+	seq, _ := strconv.ParseUint(h.Get(jetstream.ExpectedLastSubjSeqHeader), 10, 64)
+	return seq
+}

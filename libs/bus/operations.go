@@ -1,0 +1,157 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// Load reads an operation as the log has it now, or contract.ErrNotFound.
+func (c *Conn) Load(ctx context.Context, id string) (contract.Operation, error) {
+	var op contract.Operation
+	e, err := c.lastEvent(ctx, contract.EntityOperation, id, &op)
+	if err != nil {
+		return op, err
+	}
+	op.Seq = e.Seq
+	return op, nil
+}
+
+// lastEvent reads the newest snapshot of an entity. Answers that are lost are
+// asked for again until ctx ends.
+func (c *Conn) lastEvent(ctx context.Context, entity, id string, snapshot any) (entry, error) {
+	for {
+		e, err := c.last(ctx, contract.StreamEvents, contract.EventFilter(entity, id))
+		if err == nil {
+			err = json.Unmarshal(e.Data, snapshot)
+			if err != nil {
+				return e, fmt.Errorf("%s %s at %d: %w", entity, id, e.Seq, err)
+			}
+			return e, nil
+		}
+		if errors.Is(err, contract.ErrNotFound) {
+			return e, fmt.Errorf("%s %s: %w", entity, id, err)
+		}
+		if wait(ctx, 50*time.Millisecond) != nil {
+			return e, fmt.Errorf("%s %s: %w", entity, id, err)
+		}
+	}
+}
+
+// Append stores a change of an operation: prev is nil for a new one, else as it
+// was loaded. It returns the operation after the change, ErrConflict where it
+// is not as prev says any more, or the error of contract.Next.
+func (c *Conn) Append(ctx context.Context, prev *contract.Operation, change contract.Change) (contract.Operation, error) {
+	next, err := contract.Next(prev, change)
+	if err != nil {
+		return contract.Operation{}, err
+	}
+	var after uint64
+	if prev != nil {
+		after = prev.Seq
+	}
+	next.Seq, err = c.append(ctx, draft{
+		entity: contract.EntityOperation, eventType: change.Type(), id: next.ID,
+		project: next.Project, body: next, after: after,
+	})
+	return next, err
+}
+
+// Update loads an operation, appends the change that decide makes of it and
+// returns the operation after it; a nil change leaves it as it is. Where
+// another writer was first it loads and asks again, so decide must have no
+// effects of its own.
+func (c *Conn) Update(ctx context.Context, id string, decide func(contract.Operation) (contract.Change, error)) (contract.Operation, error) {
+	for {
+		op, err := c.Load(ctx, id)
+		if err != nil {
+			return op, err
+		}
+		change, err := decide(op)
+		if err != nil || change == nil {
+			return op, err
+		}
+		next, err := c.Append(ctx, &op, change)
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		return next, err
+	}
+}
+
+// Event is one event of the log.
+type Event struct {
+	Seq     uint64
+	ID      string // ce-id
+	Entity  string
+	Type    string
+	Key     string // id of the entity
+	Project string
+	Actor   string
+	Time    time.Time
+	Data    []byte // the entity's snapshot after it
+	Header  nats.Header
+}
+
+// errNoEvent is returned for a message that is no event of the contract.
+var errNoEvent = errors.New("not an event")
+
+func eventOf(subject string, seq uint64, stored time.Time, h nats.Header, data []byte) (Event, error) {
+	entity, eventType, id, ok := contract.ParseEventSubject(subject)
+	if !ok {
+		return Event{}, fmt.Errorf("%s at %d: %w", subject, seq, errNoEvent)
+	}
+	e := Event{
+		Seq: seq, ID: h.Get(contract.HeaderEventID), Entity: entity, Type: eventType, Key: id,
+		Project: h.Get(contract.HeaderProject), Actor: h.Get(contract.HeaderActor),
+		Time: stored, Data: data, Header: h,
+	}
+	// Header.Get wants the name as it was written; ce-time is absent on what an
+	// administrator published by hand, which the stream's own time stands in for.
+	if at, err := time.Parse(time.RFC3339Nano, h.Get(contract.HeaderTime)); err == nil {
+		e.Time = at
+	}
+	return e, nil
+}
+
+// Operation decodes the snapshot of an operation's event.
+func (e Event) Operation() (contract.Operation, error) {
+	var op contract.Operation
+	if err := json.Unmarshal(e.Data, &op); err != nil {
+		return op, fmt.Errorf("event %d: %w", e.Seq, err)
+	}
+	op.Seq = e.Seq
+	return op, nil
+}
+
+// History reads the events of one entity in order, up to and including the
+// sequence upTo, or all where it is 0.
+func (c *Conn) History(ctx context.Context, entity, id string, upTo uint64) ([]Event, error) {
+	filter := contract.EventFilter(entity, id)
+	var events []Event
+	var seq uint64
+	for {
+		e, err := c.successor(ctx, contract.StreamEvents, filter, seq)
+		if errors.Is(err, contract.ErrNotFound) || err == nil && upTo > 0 && e.Seq > upTo {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("history of %s %s: %w", entity, id, err)
+		}
+		event, err := eventOf(e.Subject, e.Seq, e.Time, e.Header, e.Data)
+		if err != nil {
+			return nil, err
+		}
+		events, seq = append(events, event), e.Seq
+	}
+	if len(events) == 0 {
+		return nil, fmt.Errorf("%s %s: %w", entity, id, contract.ErrNotFound)
+	}
+	return events, nil
+}

@@ -1,0 +1,92 @@
+package contract
+
+import "time"
+
+// Kinds of operations.
+const (
+	KindShell         = "command.shell"
+	KindGit           = "command.git"
+	KindAgent         = "command.agent"
+	KindProjectCreate = "project.create"
+	KindProjectDelete = "project.delete"
+)
+
+// RunOperation is the message on a lane: carry this operation out.
+type RunOperation struct {
+	Operation string `json:"operation"`
+	Project   string `json:"project"`
+	Kind      string `json:"kind"`
+}
+
+// Command is what to run in a project. Exactly one of Shell, Git and Agent is set.
+type Command struct {
+	Shell *Shell `json:"shell,omitempty"`
+	Git   *Git   `json:"git,omitempty"`
+	Agent *Agent `json:"agent,omitempty"`
+
+	// Workdir is where it runs, relative to the workspace, "" for its root.
+	Workdir string `json:"workdir,omitempty"`
+	// Env is added to the environment; it is part of the log, so no place for secrets.
+	Env map[string]string `json:"env,omitempty"`
+	// Credentials are names of secrets that arrive as environment variables.
+	Credentials []string `json:"credentials,omitempty"`
+	// Timeout is the wall clock limit, 0 for the executor's default.
+	Timeout Duration `json:"timeout,omitzero"`
+}
+
+// Shell is a program with arguments, or a script for /bin/sh.
+type Shell struct {
+	Argv   []string `json:"argv,omitempty"`
+	Script string   `json:"script,omitempty"`
+}
+
+// Git is a structured verb; which fields matter depends on it.
+type Git struct {
+	Verb    string   `json:"verb"`              // one of GitVerbs
+	URL     string   `json:"url,omitempty"`     // clone
+	Ref     string   `json:"ref,omitempty"`     // clone, checkout, diff, log: branch, tag or commit
+	Create  bool     `json:"create,omitempty"`  // checkout, branch: make it
+	Name    string   `json:"name,omitempty"`    // branch
+	Depth   int      `json:"depth,omitempty"`   // clone
+	Message string   `json:"message,omitempty"` // commit
+	Paths   []string `json:"paths,omitempty"`   // commit, diff, log; everything where empty
+	Author  string   `json:"author,omitempty"`  // commit: "Name <mail>"
+	Remote  string   `json:"remote,omitempty"`  // push, "origin" where empty
+	Force   bool     `json:"force,omitempty"`   // push, with lease
+	Limit   int      `json:"limit,omitempty"`   // log, 50 where 0
+}
+
+// GitVerbs are the verbs of a git command.
+func GitVerbs() []string {
+	return []string{"clone", "checkout", "branch", "status", "diff", "commit", "push", "log"}
+}
+
+// Agent is a prompt for a coding agent.
+type Agent struct {
+	Provider string      `json:"provider"` // claude-code, opencode, codex, gemini
+	Prompt   string      `json:"prompt"`
+	Model    string      `json:"model,omitempty"`   // the provider's default where empty
+	Session  string      `json:"session,omitempty"` // to resume
+	Limits   AgentLimits `json:"limits,omitzero"`
+}
+
+// AgentLimits end an agent that goes on for too long; zero is the default.
+type AgentLimits struct {
+	Wall    Duration `json:"wall,omitzero"`
+	Silence Duration `json:"silence,omitzero"`
+	Turns   int      `json:"turns,omitempty"`
+	CostUSD float64  `json:"cost_usd,omitempty"`
+}
+
+// Duration is a time.Duration that JSON writes in Go style, "30m".
+type Duration time.Duration
+
+// MarshalText writes "1h30m0s".
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads what [time.ParseDuration] reads.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = Duration(parsed)
+	return err
+}

@@ -1,0 +1,36 @@
+package contract
+
+// Code is the stable name of an error, as the REST API and the services'
+// replies carry it.
+type Code string
+
+// The codes.
+const (
+	CodeInvalidRequest      Code = "INVALID_REQUEST"
+	CodeUnauthorized        Code = "UNAUTHORIZED"
+	CodeNotFound            Code = "NOT_FOUND"
+	CodeConflict            Code = "CONFLICT"
+	CodeIdempotencyMismatch Code = "IDEMPOTENCY_MISMATCH"
+	CodeTargetNotAllowed    Code = "TARGET_NOT_ALLOWED"
+	CodeCursorExpired       Code = "CURSOR_EXPIRED"
+	CodePayloadTooLarge     Code = "PAYLOAD_TOO_LARGE"
+	CodeRateLimited         Code = "RATE_LIMITED"
+	CodeUnavailable         Code = "UNAVAILABLE"
+	CodeInternal            Code = "INTERNAL"
+)
+
+// Error is an error that its cause can mend, with words for them.
+type Error struct {
+	Code   Code         `json:"code"`
+	Detail string       `json:"detail"`
+	Fields []FieldError `json:"errors,omitempty"`
+}
+
+// FieldError says what is wrong with one field of a request.
+type FieldError struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+// Error implements error.
+func (e *Error) Error() string { return string(e.Code) + ": " + e.Detail }

@@ -1,0 +1,301 @@
+package contract
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// State is where an operation stands in its life.
+//
+//	             cancelled
+//	   ┌───────────────────────────────────────┐
+//	pending ──running(1)──▶ running ──completed | failed | cancelled──▶ ended
+//	   └──failed              │  ▲
+//	      never started       │  └─ running(n+1)       another executor takes over
+//	                          └──── cancel_requested   still running, flag set
+type State string
+
+// The states of an operation.
+const (
+	Pending   State = "pending"
+	Running   State = "running"
+	Completed State = "completed" // it did what was asked
+	Failed    State = "failed"    // it did not, or nobody can tell
+	Cancelled State = "cancelled" // it was stopped, or never wanted
+)
+
+// Ended tells whether nothing can follow.
+func (s State) Ended() bool { return s == Completed || s == Failed || s == Cancelled }
+
+// Valid tells whether s is one of the five states.
+func (s State) Valid() bool { return s == Pending || s == Running || s.Ended() }
+
+// Types of the events of an operation.
+const (
+	TypePending         = "pending"
+	TypeRunning         = "running"
+	TypeCancelRequested = "cancel_requested"
+	TypeCompleted       = "completed"
+	TypeFailed          = "failed"
+	TypeCancelled       = "cancelled"
+)
+
+// Operation is one piece of work asked of rdev. Every event about it carries
+// all of it, as it is after the event.
+type Operation struct {
+	ID      string `json:"id"`      // UUID, lower case
+	Kind    string `json:"kind"`    // command.shell, command.git, command.agent, project.create, project.delete
+	Project string `json:"project"` // slug
+	State   State  `json:"state"`
+	Rev     int    `json:"rev"`     // number of events so far, from 1
+	Attempt int    `json:"attempt"` // 0 until it first runs
+	Actor   string `json:"actor"`   // who asked, key:<name>
+
+	CreatedAt  time.Time  `json:"created_at"`
+	StartedAt  *time.Time `json:"started_at"` // of the first attempt
+	FinishedAt *time.Time `json:"finished_at"`
+
+	ExitCode        *int     `json:"exit_code"` // of the command; null where there was none or it is unknown
+	CancelRequested bool     `json:"cancel_requested"`
+	Failure         *Failure `json:"failure"`
+	Result          *Result  `json:"result"`
+
+	Lane     Lane         `json:"lane"`
+	Executor string       `json:"executor,omitempty"` // instance of the current attempt
+	Command  *Command     `json:"command,omitempty"`  // for command.*
+	Spec     *ProjectSpec `json:"spec,omitempty"`     // for project.*
+
+	// RequestHash tells a repeated request from another with the same key.
+	RequestHash string `json:"request_hash,omitempty"`
+
+	// Seq is the sequence of the last event in RDEV_EVENTS: set on reading, the
+	// guard of the next event, and never part of a stored body.
+	Seq uint64 `json:"seq,omitempty"`
+}
+
+// Failure says why an operation failed.
+type Failure struct {
+	Class     FailureClass `json:"class"`
+	Message   string       `json:"message"`
+	Retryable bool         `json:"retryable"` // whether the same again may go well
+}
+
+// FailureClass groups failures by who can mend them.
+type FailureClass string
+
+// The classes of failures.
+const (
+	ClassAuth           FailureClass = "auth"           // a key was refused
+	ClassRateLimit      FailureClass = "rate_limit"     // a provider asked for less
+	ClassInfrastructure FailureClass = "infrastructure" // rdev or what it stands on
+	ClassBudget         FailureClass = "budget"         // turns, tokens or money used up
+	ClassTimeout        FailureClass = "timeout"        // wall clock or silence
+	ClassAgent          FailureClass = "agent"          // the agent gave up or broke
+	ClassUser           FailureClass = "user"           // the command itself: it exited non-zero
+	ClassUnknown        FailureClass = "unknown"
+)
+
+// NewFailure makes a failure whose class says whether a retry is safe and may help.
+func NewFailure(class FailureClass, format string, args ...any) *Failure {
+	return &Failure{
+		Class:     class,
+		Message:   fmt.Sprintf(format, args...),
+		Retryable: class == ClassRateLimit || class == ClassInfrastructure,
+	}
+}
+
+// Result is what an operation answers; which fields are set depends on its kind.
+type Result struct {
+	Text       string `json:"text,omitempty"`        // agent: its last words
+	Session    string `json:"session,omitempty"`     // agent: to resume it
+	StopReason string `json:"stop_reason,omitempty"` // agent: end_turn, max_tokens, …
+	Turns      int    `json:"turns,omitempty"`       // agent
+	Usage      *Usage `json:"usage,omitempty"`       // agent
+	Commit     string `json:"commit,omitempty"`      // git: HEAD after the verb
+	Branch     string `json:"branch,omitempty"`      // git
+	Leftovers  int    `json:"leftovers,omitempty"`   // processes that outlived the command and were killed
+}
+
+// Errors of the state machine.
+var (
+	// ErrIllegal is wrapped where an event may not follow the snapshot.
+	ErrIllegal = errors.New("illegal transition")
+	// ErrFenced is returned to the writer of an attempt that another has replaced.
+	ErrFenced = errors.New("the operation was taken over by a newer attempt")
+	// ErrNotFound is returned for an entity without events.
+	ErrNotFound = errors.New("not found")
+)
+
+// Change is an event of an operation before it is written.
+type Change interface {
+	// Type is the event's type, a token of its subject.
+	Type() string
+	// apply sets what the event sets; Next has checked that it may follow.
+	apply(*Operation)
+	// attempt is the one that the event belongs to, 0 for any.
+	attempt() int
+}
+
+// OperationPending accepts an operation: the first event.
+type OperationPending struct{ Operation Operation }
+
+// OperationRunning starts attempt Attempt; the first is 1.
+type OperationRunning struct {
+	Attempt  int
+	Executor string
+	At       time.Time
+}
+
+// OperationCancelRequested asks the executor to stop.
+type OperationCancelRequested struct{}
+
+// OperationCompleted ends attempt Attempt well.
+type OperationCompleted struct {
+	Attempt  int
+	ExitCode *int
+	Result   *Result
+	At       time.Time
+}
+
+// OperationFailed ends attempt Attempt, or with Attempt 0 whichever it is.
+type OperationFailed struct {
+	Attempt  int
+	ExitCode *int
+	Failure  *Failure
+	Result   *Result
+	At       time.Time
+}
+
+// OperationCancelled ends attempt Attempt, or with Attempt 0 whichever it is.
+type OperationCancelled struct {
+	Attempt  int
+	ExitCode *int
+	Result   *Result
+	At       time.Time
+}
+
+// Type implements Change.
+func (OperationPending) Type() string         { return TypePending }
+func (OperationRunning) Type() string         { return TypeRunning }
+func (OperationCancelRequested) Type() string { return TypeCancelRequested }
+func (OperationCompleted) Type() string       { return TypeCompleted }
+func (OperationFailed) Type() string          { return TypeFailed }
+func (OperationCancelled) Type() string       { return TypeCancelled }
+
+func (OperationPending) attempt() int         { return 0 }
+func (c OperationRunning) attempt() int       { return c.Attempt }
+func (OperationCancelRequested) attempt() int { return 0 }
+func (c OperationCompleted) attempt() int     { return c.Attempt }
+func (c OperationFailed) attempt() int        { return c.Attempt }
+func (c OperationCancelled) attempt() int     { return c.Attempt }
+
+func (c OperationPending) apply(o *Operation) {
+	*o = c.Operation
+	o.Rev, o.State, o.Attempt, o.Seq = 0, Pending, 0, 0
+}
+
+func (c OperationRunning) apply(o *Operation) {
+	o.State, o.Attempt, o.Executor = Running, c.Attempt, c.Executor
+	if o.StartedAt == nil {
+		o.StartedAt = &c.At
+	}
+}
+
+func (OperationCancelRequested) apply(o *Operation) { o.CancelRequested = true }
+
+func (c OperationCompleted) apply(o *Operation) {
+	o.State, o.ExitCode, o.Result, o.FinishedAt = Completed, c.ExitCode, c.Result, &c.At
+}
+
+func (c OperationFailed) apply(o *Operation) {
+	o.State, o.ExitCode, o.Failure, o.Result, o.FinishedAt = Failed, c.ExitCode, c.Failure, c.Result, &c.At
+}
+
+func (c OperationCancelled) apply(o *Operation) {
+	o.State, o.ExitCode, o.Result, o.FinishedAt = Cancelled, c.ExitCode, c.Result, &c.At
+}
+
+// Next is the operation after the change, or an error that wraps [ErrIllegal]
+// or [ErrFenced]. prev is nil for an operation that does not exist yet. It is
+// the one place that knows what may follow what.
+func Next(prev *Operation, change Change) (Operation, error) {
+	if err := legal(prev, change.Type(), change.attempt()); err != nil {
+		return Operation{}, err
+	}
+	var next Operation
+	if prev != nil {
+		next = *prev
+	}
+	change.apply(&next)
+	next.Rev++
+	next.Seq = 0
+	return next, nil
+}
+
+// Fold is the operation after a stored event, as readers see it: snapshot where
+// it may follow prev, and otherwise prev and the reason why it is ignored. A
+// log can hold what an administrator published without a guard; every reader
+// ignores the same.
+func Fold(prev *Operation, eventType string, snapshot Operation) (Operation, error) {
+	var before Operation
+	if prev != nil {
+		before = *prev
+	}
+	attempt, state := before.Attempt, State(eventType)
+	switch eventType {
+	case TypeRunning:
+		attempt++
+	case TypeCancelRequested:
+		state = Running
+	}
+	if err := legal(prev, eventType, attempt); err != nil {
+		return before, err
+	}
+	if snapshot.State != state || snapshot.Rev != before.Rev+1 || snapshot.Attempt != attempt {
+		return before, fmt.Errorf("%w: %s at revision %d, attempt %d carries a snapshot %q, revision %d, attempt %d",
+			ErrIllegal, eventType, before.Rev+1, attempt, snapshot.State, snapshot.Rev, snapshot.Attempt)
+	}
+	return snapshot, nil
+}
+
+// legal decides whether an event of a type may follow prev. attempt 0 belongs
+// to whichever attempt there is.
+func legal(prev *Operation, eventType string, attempt int) error {
+	if prev == nil {
+		if eventType == TypePending {
+			return nil
+		}
+		return fmt.Errorf("%w: %s of an operation that does not exist", ErrIllegal, eventType)
+	}
+	illegal := fmt.Errorf("%w: %s after %s", ErrIllegal, eventType, prev.State)
+	if prev.State.Ended() {
+		return illegal
+	}
+	switch eventType {
+	case TypeRunning:
+		if attempt <= prev.Attempt {
+			return fmt.Errorf("%w: attempt %d where %d runs", ErrFenced, attempt, prev.Attempt)
+		}
+		if attempt != prev.Attempt+1 {
+			return illegal
+		}
+		return nil
+	case TypeCancelRequested:
+		if prev.State != Running || prev.CancelRequested {
+			return illegal
+		}
+		return nil
+	case TypeCompleted:
+		if prev.State != Running {
+			return illegal
+		}
+	case TypeFailed, TypeCancelled:
+	default:
+		return illegal
+	}
+	if attempt != 0 && attempt != prev.Attempt {
+		return fmt.Errorf("%w: attempt %d where %d runs", ErrFenced, attempt, prev.Attempt)
+	}
+	return nil
+}

@@ -1,0 +1,25 @@
+package contract
+
+// Streams of an operation's output.
+const (
+	OutputStdout = "stdout"
+	OutputStderr = "stderr"
+	OutputAgent  = "agent"
+)
+
+// MaxChunk is the most that a chunk of output carries, in bytes.
+const MaxChunk = 64 << 10
+
+// Chunk is a piece of an operation's output. An agent's chunk is one
+// [AgentEvent] as JSON; the others are bytes as the command wrote them.
+type Chunk struct {
+	Stream string // stdout, stderr, agent
+	Offset int64  // bytes of stdout or stderr before Data; number of events before it for agent
+	// Cursor is the position in the runner's spool after what this chunk was
+	// made of: where another executor goes on.
+	Cursor  int64
+	Attempt int
+	Data    []byte
+	Seq     uint64 // in RDEV_OUTPUT, set on reading
+	Prev    uint64 // sequence of the chunk before it, 0 for the first; set on reading
+}

@@ -1,0 +1,69 @@
+package contract
+
+import (
+	"fmt"
+	"time"
+)
+
+// ProjectState is where a project stands.
+//
+//	created ──▶ ready ──deleting──▶ deleting ──deleted──▶ deleted ──created──▶ ready
+type ProjectState string
+
+// The states of a project.
+const (
+	ProjectReady    ProjectState = "ready"
+	ProjectDeleting ProjectState = "deleting" // takes no more commands
+	ProjectDeleted  ProjectState = "deleted"  // its slug is free again
+)
+
+// Types of the events of a project. Its state follows from the last one.
+const (
+	TypeProjectCreated  = "created"
+	TypeProjectDeleting = "deleting"
+	TypeProjectDeleted  = "deleted"
+)
+
+// ProjectSpec is what was asked of a project.
+type ProjectSpec struct {
+	Slug     string `json:"slug"`
+	Template string `json:"template"`
+}
+
+// Project is a namespace for work. Every event about it carries all of it.
+type Project struct {
+	Slug      string       `json:"slug"`
+	State     ProjectState `json:"state"`
+	Rev       int          `json:"rev"`
+	Template  string       `json:"template"`
+	Workspace string       `json:"workspace"` // where its files are, in the terms of the runtime
+	Runtime   string       `json:"runtime"`   // local, kube
+	CreatedAt time.Time    `json:"created_at"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	Operation string       `json:"operation"` // that last changed it
+
+	// Seq is the sequence of the last event in RDEV_EVENTS, set on reading.
+	Seq uint64 `json:"seq,omitempty"`
+}
+
+// NextProject is the project after an event of a type, made of what the writer
+// proposes, or an error that wraps [ErrIllegal].
+func NextProject(prev *Project, eventType string, proposed Project) (Project, error) {
+	var from ProjectState
+	next := proposed
+	next.Rev, next.Seq = 1, 0
+	if prev != nil {
+		from, next.Rev = prev.State, prev.Rev+1
+	}
+	switch {
+	case eventType == TypeProjectCreated && (from == "" || from == ProjectDeleted):
+		next.State = ProjectReady
+	case eventType == TypeProjectDeleting && (from == ProjectReady || from == ProjectDeleting):
+		next.State = ProjectDeleting
+	case eventType == TypeProjectDeleted && from == ProjectDeleting:
+		next.State = ProjectDeleted
+	default:
+		return Project{}, fmt.Errorf("%w: %s of a project that is %q", ErrIllegal, eventType, from)
+	}
+	return next, nil
+}

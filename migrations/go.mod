@@ -1,0 +1,3 @@
+module github.com/orchard9/rdev/migrations
+
+go 1.26

@@ -1,0 +1,69 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/executor/internal/domain"
+)
+
+// Operations is the log of operations, and the log is the truth.
+type Operations interface {
+	// Load reads the operation as it is now, or contract.ErrNotFound.
+	Load(ctx context.Context, id string) (contract.Operation, error)
+	// Update loads the operation, appends the event that decide makes of it and
+	// returns the operation after it; a nil change leaves it as it is. Where
+	// another writer was first it loads and asks again, so decide must have no
+	// effects of its own.
+	Update(ctx context.Context, id string, decide func(contract.Operation) (contract.Change, error)) (contract.Operation, error)
+}
+
+// Projects tells where commands may run.
+type Projects interface {
+	// Project reads a project as it is now, or contract.ErrNotFound.
+	Project(ctx context.Context, slug string) (contract.Project, error)
+}
+
+// Output keeps what a run prints. Chunks of one operation are written in order
+// by one writer at a time; a writer that was replaced gets contract.ErrFenced.
+type Output interface {
+	// Open finds where the output of an operation stands.
+	Open(ctx context.Context, op contract.Operation) (OutputWriter, error)
+}
+
+// OutputWriter appends chunks to the output of one operation.
+type OutputWriter interface {
+	// Cursor is the position in the spool after the last chunk that is stored.
+	Cursor() int64
+	// Write stores a chunk. It returns when the chunk is stored.
+	Write(ctx context.Context, chunk contract.Chunk) error
+}
+
+// Runtime runs programs in projects' workspaces under rdev-runner, which keeps
+// their output and exit status whatever becomes of the executor.
+type Runtime interface {
+	// Start starts a run. A run with the same ID and token that is there already
+	// is left as it is, so a repeated Start is harmless. A run that holds the
+	// workspace with an older token is killed first, whichever operation it
+	// belongs to; where a newer token holds it, the error is domain.ErrStaleToken.
+	Start(ctx context.Context, run domain.RunSpec) error
+	// Adopt gives a run that an earlier attempt started a newer token, so that
+	// the earlier attempt can do nothing to it any more. domain.ErrNoRun where
+	// there is none.
+	Adopt(ctx context.Context, ref domain.RunRef) error
+	// Attach follows the spool from a position on until the run has ended and
+	// all of it was read, or emit or ctx ends it. It returns how the run ended.
+	// A connection that is cut is made again inside.
+	Attach(ctx context.Context, ref domain.RunRef, from int64, emit func(domain.Frame) error) (domain.Exit, error)
+	// Input writes to the standard input of a run, and closes it.
+	Input(ctx context.Context, ref domain.RunRef, data []byte, closeAfter bool) error
+	// Cancel ends the run by the ladder: TERM to the group, after grace KILL,
+	// then whatever was left behind. It returns when nothing of it lives, and is
+	// harmless where the run has ended.
+	Cancel(ctx context.Context, ref domain.RunRef, grace time.Duration) error
+	// List tells the runs of a project that still have something on disk.
+	List(ctx context.Context, project contract.Project) ([]domain.RunRef, error)
+	// Clean removes what is kept of an ended run.
+	Clean(ctx context.Context, ref domain.RunRef) error
+}

@@ -1,0 +1,30 @@
+package confine
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
+)
+
+// NothingCommand is the subcommand of a runner that ends at once.
+const NothingCommand = "nothing"
+
+// Probe finds what the kernel offers, by trying.
+func Probe() wire.Probe {
+	probe := wire.Probe{LandlockABI: landlockABI(), Root: os.Getuid() == 0}
+	pid, err := startInit(nil, NothingCommand)
+	if err != nil {
+		probe.Why = err.Error()
+		return probe
+	}
+	var status unix.WaitStatus
+	for {
+		if _, err = unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
+			break
+		}
+	}
+	probe.Namespaces = err == nil && status.ExitStatus() == 0
+	return probe
+}
