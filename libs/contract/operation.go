@@ -115,6 +115,8 @@ type Result struct {
 	Commit     string `json:"commit,omitempty"`      // git: HEAD after the verb
 	Branch     string `json:"branch,omitempty"`      // git
 	Leftovers  int    `json:"leftovers,omitempty"`   // processes that outlived the command and were killed
+	// OutputCut is true where the command printed more than is kept.
+	OutputCut bool `json:"output_cut,omitempty"`
 }
 
 // Errors of the state machine.

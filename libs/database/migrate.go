@@ -55,7 +55,11 @@ func up(ctx context.Context, config *pgx.ConnConfig, migrations fs.FS) (err erro
 	if err != nil {
 		return fmt.Errorf("read the migrations: %w", err)
 	}
-	if _, err := provider.Up(ctx); err != nil {
+	_, err = provider.Up(ctx)
+	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+		return fmt.Errorf("migrate: %s: %w", partial.Failed.Source.Path, partial.Err)
+	}
+	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil

@@ -30,7 +30,7 @@ func newAccount(ctx context.Context, bin Installation) (account, error) {
 	}
 	mapped := self
 	mapped.namespace = true
-	if canMapRoot && mapped.command(ctx, filepath.Join(bin.Bin, "postgres"), "--version").Run() == nil {
+	if canMapRoot && mapped.command(ctx, filepath.Join(bin.Bin, "initdb"), "--version").Run() == nil {
 		return mapped, nil
 	}
 	for _, name := range []string{"postgres", "nobody"} {
@@ -60,6 +60,14 @@ func (a account) command(ctx context.Context, path string, args ...string) *exec
 	}
 	a.confine(command.SysProcAttr)
 	return command
+}
+
+// explain adds what an error of a server that runs as somebody else usually means.
+func (a account) explain(err error) error {
+	if err == nil || !a.drop {
+		return err
+	}
+	return fmt.Errorf("as user %d, because PostgreSQL refuses root and user namespaces are not allowed here (that user must be able to reach the directory): %w", a.uid, err)
 }
 
 // own hands paths to the account.

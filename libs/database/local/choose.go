@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -18,10 +19,15 @@ func choose(ctx context.Context, o Options, data string) (Installation, error) {
 	if err != nil {
 		return Installation{}, err
 	}
-	found := Find(ctx, o.Cache)
-	for _, installation := range found {
-		if written == 0 || installation.Major == written {
-			return installation, nil
+	fits := func(i Installation) bool { return written == 0 || i.Major == written }
+	// The cache is looked at only if the machine has nothing that fits.
+	for _, look := range []func() []Installation{
+		func() []Installation { return onMachine(ctx) },
+		func() []Installation { return downloaded(ctx, o.Cache) },
+	} {
+		found := look()
+		if at := slices.IndexFunc(found, fits); at >= 0 {
+			return found[at], nil
 		}
 	}
 	if written != 0 && written != downloadMajor {

@@ -61,7 +61,7 @@ func (c cluster) initialise(ctx context.Context, bin Installation, as account, d
 	output, err := command.CombinedOutput()
 	runtime.UnlockOSThread()
 	if err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(output))
+		return as.explain(fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(output)))
 	}
 	return os.Rename(fresh, c.data())
 }
@@ -96,7 +96,8 @@ func template(ctx context.Context, root string, bin Installation, as account) (c
 	if _, err := os.Stat(kept.data()); err == nil {
 		return kept, nil
 	}
-	if err := os.MkdirAll(root, 0o700); err != nil {
+	// Each cluster in it is private; the account that serves it must get there.
+	if err := os.MkdirAll(root, 0o711); err != nil {
 		return cluster{}, err
 	}
 	dir, err := os.MkdirTemp(root, name+".new-")

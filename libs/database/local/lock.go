@@ -2,16 +2,11 @@ package local
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
-	"time"
 )
 
 // lock makes this process the only supervisor of dir. The lock belongs to the
@@ -37,44 +32,4 @@ func lock(dir string) (*os.File, error) {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
-}
-
-// clear removes what a server that was not stopped left in data. As we hold the
-// lock nobody supervises it: if it still runs it is an orphan and is ended, and
-// if another process has its id by now the note of it is removed, because the
-// server would take that process for its predecessor.
-func clear(ctx context.Context, data string) error {
-	note := filepath.Join(data, "postmaster.pid")
-	content, err := os.ReadFile(note)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	first, _, _ := strings.Cut(string(content), "\n")
-	pid, err := strconv.Atoi(strings.TrimSpace(first))
-	if err != nil || pid <= 1 || !serves(pid, data) {
-		return os.Remove(note)
-	}
-	for attempt := range 200 {
-		sign := syscall.SIGQUIT
-		if attempt > 100 {
-			sign = syscall.SIGKILL
-		}
-		if err := syscall.Kill(pid, sign); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("end the server that was left behind (process %d): %w", pid, err)
-		}
-		if err := wait(ctx, 50*time.Millisecond); err != nil {
-			return err
-		}
-		if !serves(pid, data) {
-			// A server that ended in order removed the note itself.
-			if err := os.Remove(note); !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			return nil
-		}
-	}
-	return fmt.Errorf("the server that was left behind (process %d) does not end", pid)
 }

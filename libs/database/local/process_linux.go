@@ -2,6 +2,7 @@ package local
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -27,9 +28,23 @@ func (a account) confine(attributes *syscall.SysProcAttr) {
 // watch has nothing to do: the kernel does it.
 func watch(*os.Process) (stop func(), err error) { return func() {}, nil }
 
-// serves tells whether the process is the server of the cluster in data: that
-// one works inside its data directory.
-func serves(pid int, data string) bool {
-	dir, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/cwd")
-	return err == nil && dir == data
+// serving lists the processes of a server of the cluster in data: all of them
+// work inside that directory.
+func serving(data string) []int {
+	var pids []int
+	for _, dir := range glob("/proc/[0-9]*") {
+		// Processes of others cannot be read, and those that just ended are gone.
+		cwd, err := os.Readlink(filepath.Join(dir, "cwd"))
+		if err != nil || cwd != data {
+			continue
+		}
+		name, err := os.ReadFile(filepath.Join(dir, "comm"))
+		if err != nil || string(name) != "postgres\n" {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }

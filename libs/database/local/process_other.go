@@ -39,9 +39,22 @@ func watch(server *os.Process) (stop func(), err error) {
 	}, nil
 }
 
-// serves tells whether the process is the server of the cluster in data: that
-// one was started with the directory as an argument.
-func serves(pid int, data string) bool {
-	out, err := exec.Command("ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
-	return err == nil && strings.Contains(string(out), data)
+// serving lists the processes of a server of the cluster in data, as far as they
+// can be told: the one that was started with the directory as its argument.
+func serving(data string) []int {
+	out, err := exec.Command("ps", "-axo", "pid=,command=").Output()
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for line := range strings.Lines(string(out)) {
+		number, command, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if !strings.Contains(command, "postgres -D "+data+" ") {
+			continue
+		}
+		if pid, err := strconv.Atoi(number); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }

@@ -61,8 +61,8 @@ func (p problem) class() contract.FailureClass {
 		{contract.ClassAuth, []string{
 			"authentication", "unauthorized", "not logged in", "api key", "auth method", "missing environment variable",
 		}},
-		{contract.ClassRateLimit, []string{"rate_limit", "rate limit", "quota"}},
 		{contract.ClassBudget, []string{"credit balance", "insufficient_quota", "billing"}},
+		{contract.ClassRateLimit, []string{"rate_limit", "rate limit", "quota"}},
 		{contract.ClassInfrastructure, []string{
 			"connection_failed", "connection refused", "econnrefused", "econnreset", "etimedout", "enotfound",
 			"server_error", "high demand", "overloaded", "fetch failed", "terminated", "stream disconnected",

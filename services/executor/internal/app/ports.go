@@ -1,3 +1,8 @@
+// Package app is what the executor does: it takes an operation, has its command
+// run where its project is, passes on what that prints, and tells how it ended.
+//
+// The rule to know: nothing that it holds in memory matters. An executor may die
+// at any line; the next one goes on from the log, the output and the spool.
 package app
 
 import (
@@ -25,16 +30,24 @@ type Projects interface {
 	Project(ctx context.Context, slug string) (contract.Project, error)
 }
 
+// Signals are hints that an operation's cancel was requested: speed, while the
+// heartbeat is the guarantee.
+type Signals interface {
+	// OnCancelSignal calls hear for every signal until ctx is done.
+	OnCancelSignal(ctx context.Context, id string, hear func()) error
+}
+
 // Output keeps what a run prints. Chunks of one operation are written in order
 // by one writer at a time; a writer that was replaced gets contract.ErrFenced.
 type Output interface {
-	// Open finds where the output of an operation stands.
-	Open(ctx context.Context, op contract.Operation) (OutputWriter, error)
+	// OpenOutput finds where the output of an operation stands.
+	OpenOutput(ctx context.Context, op contract.Operation) (OutputWriter, error)
 }
 
 // OutputWriter appends chunks to the output of one operation.
 type OutputWriter interface {
-	// Cursor is the position in the spool after the last chunk that is stored.
+	// Cursor is where another executor went no further: what the last chunk that
+	// is stored says, 0 where there is none.
 	Cursor() int64
 	// Write stores a chunk. It returns when the chunk is stored.
 	Write(ctx context.Context, chunk contract.Chunk) error
@@ -49,8 +62,8 @@ type Runtime interface {
 	// belongs to; where a newer token holds it, the error is domain.ErrStaleToken.
 	Start(ctx context.Context, run domain.RunSpec) error
 	// Adopt gives a run that an earlier attempt started a newer token, so that
-	// the earlier attempt can do nothing to it any more. domain.ErrNoRun where
-	// there is none.
+	// the earlier attempt can do nothing to it any more. domain.ErrNoRun where it
+	// certainly never started and, with the newer token known, never will.
 	Adopt(ctx context.Context, ref domain.RunRef) error
 	// Attach follows the spool from a position on until the run has ended and
 	// all of it was read, or emit or ctx ends it. It returns how the run ended.

@@ -4,6 +4,7 @@ package domain
 
 import (
 	"errors"
+	"path"
 	"time"
 )
 
@@ -81,4 +82,16 @@ type Exit struct {
 	Dropped   int64
 	StartedAt time.Time
 	EndedAt   time.Time
+}
+
+// RefusedError is returned by a runtime that will not run a command here at
+// all, as where it cannot confine it. Another try would end the same.
+type RefusedError struct{ Reason string }
+
+// Error implements error.
+func (e *RefusedError) Error() string { return e.Reason }
+
+// HomeOf is the home directory of a project's runs, beside its workspace.
+func HomeOf(workspace string) string {
+	return path.Join(path.Dir(workspace), ".rdev", path.Base(workspace), "home")
 }

@@ -32,6 +32,10 @@ func (a *Alive) Wait() error {
 	return flock(a.file, unix.LOCK_UN)
 }
 
+// Take waits until nobody holds the lock and holds it until Close, in place of a
+// supervisor that is gone.
+func (a *Alive) Take() error { return flock(a.file, unix.LOCK_EX) }
+
 // Close releases the file.
 func (a *Alive) Close() error { return a.file.Close() }
 

@@ -170,7 +170,13 @@ func (r *Run) Listen() (*net.UnixListener, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	return net.ListenUnix("unix", socketAddress(dir))
+	listener, err := net.ListenUnix("unix", socketAddress(dir))
+	if err != nil {
+		return nil, err
+	}
+	// The path means something else when dir is closed.
+	listener.SetUnlinkOnClose(false)
+	return listener, nil
 }
 
 // Dial connects to the supervisor's socket.

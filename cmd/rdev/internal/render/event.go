@@ -1,0 +1,75 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// Event is one event of the log on one line.
+type Event struct {
+	Seq     uint64
+	Time    time.Time
+	Entity  string
+	Type    string
+	ID      string
+	Project string
+	Actor   string
+
+	Operation *contract.Operation // of an operation's event
+}
+
+// Event writes the line: sequence, time of day, what happened, to what, details.
+func (s Style) Event(event Event) string {
+	name := Line(event.Entity + "." + event.Type)
+	paint := s.Plain
+	switch event.Type {
+	case contract.TypeCompleted, contract.TypeProjectCreated:
+		paint = s.Good
+	case contract.TypeFailed:
+		paint = s.Bad
+	case contract.TypeCancelled, contract.TypeCancelRequested, contract.TypeProjectDeleted, contract.TypeProjectDeleting:
+		paint = s.Warn
+	case contract.TypeRunning:
+		paint = s.Mark
+	}
+	line := fmt.Sprintf("%s  %s  %s  %-16s  %s",
+		s.Dim(fmt.Sprintf("%8d", event.Seq)), event.Time.Local().Format(time.TimeOnly),
+		paint(fmt.Sprintf("%-26s", name)), Line(first(event.Project, "-")), Line(event.ID))
+	if details := Details(event); details != "" {
+		line += "  " + s.Dim(details)
+	}
+	return strings.TrimRight(line, " ")
+}
+
+// Details is what is worth knowing of an event beside its name.
+func Details(event Event) string {
+	op := event.Operation
+	if op == nil {
+		return Line(event.Actor)
+	}
+	switch event.Type {
+	case contract.TypePending:
+		return join(op.Kind, event.Actor)
+	case contract.TypeRunning:
+		return join(op.Kind, fmt.Sprintf("attempt %d", op.Attempt), op.Executor)
+	}
+	facts := []string{op.Kind}
+	if op.ExitCode != nil {
+		facts = append(facts, fmt.Sprintf("exit %d", *op.ExitCode))
+	}
+	if op.State.Ended() && op.StartedAt != nil {
+		facts = append(facts, Took(event.Time, *op))
+	}
+	if op.Failure != nil {
+		facts = append(facts, Failure(op.Failure))
+	}
+	return join(facts...)
+}
+
+// Failure is a failure's class and message on one line.
+func Failure(failure *contract.Failure) string {
+	return fmt.Sprintf("%s: %s", Line(string(failure.Class)), Cut(Line(failure.Message), 200))
+}

@@ -1,0 +1,148 @@
+package render_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/orchard9/rdev/cmd/rdev/internal/render"
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+func TestAnAgentsWordsGoOutAndItsDeedsAreNotes(t *testing.T) {
+	cost, one := 1.5, 1
+	var out, notes bytes.Buffer
+	agent := &render.Agent{Out: &out, Notes: &notes}
+	for _, event := range []contract.AgentEvent{
+		{Type: contract.AgentSession, Provider: "claude-code", Model: "sonnet", Session: "s-1"},
+		{Type: contract.AgentThinking, Text: "let me\nsee"},
+		{Type: contract.AgentText, Text: "I look "},
+		{Type: contract.AgentText, Text: "around.", Delta: true},
+		{Type: contract.AgentToolCall, Tool: "Bash", Input: json.RawMessage(`{"command":"go test\n./...","timeout":5}`)},
+		{Type: contract.AgentToolResult, Status: contract.ToolFailed, ExitCode: &one, Output: "FAIL\tx\nmore\n"},
+		{Type: contract.AgentToolCall, Tool: "TodoWrite", Input: json.RawMessage(`{"todos":[1]}`)},
+		{Type: contract.AgentToolResult, Status: contract.ToolCompleted},
+		{Type: contract.AgentToolResult, Status: contract.ToolDenied, Output: "no"},
+		{Type: contract.AgentRetry, Attempt: 2, MaxRetries: 10, DelayMS: 1234, HTTPStatus: 529, Message: "overloaded"},
+		{Type: contract.AgentUsage, Usage: &contract.Usage{}},
+		{Type: contract.AgentError, Message: "broken"},
+		{Type: contract.AgentText, Text: "Done.\n"},
+		{
+			Type: contract.AgentResult, Status: contract.AgentSucceeded, StopReason: "end_turn", Turns: 3, Text: "Done.", Session: "s-1",
+			Usage: &contract.Usage{InputTokens: 1_000_000, CacheReadTokens: 234, OutputTokens: 999, CostUSD: &cost},
+		},
+	} {
+		if err := agent.Write(event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff("I look around.\nDone.\n", out.String()); diff != "" {
+		t.Error(diff)
+	}
+	want := `● claude-code · sonnet · s-1
+· let me see
+→ Bash go test ./...
+  ✗ exit 1 FAIL x more
+→ TodoWrite {"todos":[1]}
+  ✓
+  ⊘ denied no
+↻ try 2 of 10 in 1.2s, HTTP 529: overloaded
+✗ broken
+✓ succeeded · 3 turns · 1,000,234 tokens in, 999 out · $1.5000 · session s-1
+`
+	if diff := cmp.Diff(want, notes.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAResultThatWasNotSaidBeforeIsSaid(t *testing.T) {
+	var out, notes bytes.Buffer
+	agent := &render.Agent{Out: &out, Notes: &notes}
+	err := agent.Write(contract.AgentEvent{
+		Type: contract.AgentResult, Status: contract.AgentTimedOut, Text: "half",
+		Failure: contract.NewFailure(contract.ClassTimeout, "silent for 5m"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("half\n", out.String()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff("✗ timed out · timeout: silent for 5m\n", notes.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNobodysTextPlaysWithTheTerminal(t *testing.T) {
+	evil := "a\x1b]0;title\x07\x1b[2Jb\u202ec\r\nd\u009b1m"
+	if got := render.Line(evil); strings.ContainsAny(got, "\x1b\x07\r\n\u202e\u009b") {
+		t.Errorf("line %q", got)
+	}
+	if got, want := render.Lines("x\ty\r\n\x1b[31mz"), "x\ty\n[31mz"; got != want {
+		t.Errorf("lines %q, want %q", got, want)
+	}
+}
+
+func TestColoredColumnsStayAligned(t *testing.T) {
+	for _, style := range []render.Style{{}, {Color: true}} {
+		var out bytes.Buffer
+		rows := [][]string{
+			{"1", style.State(contract.Completed), "end"},
+			{"2", style.State(contract.Failed), "end"},
+			{"3", style.State("odd"), "end"},
+		}
+		if err := render.Table(&out, []string{"ID", style.Plain("STATE"), "LAST"}, rows); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			for _, code := range []string{"\x1b[39m", "\x1b[31m", "\x1b[32m"} {
+				line = strings.ReplaceAll(line, code, "")
+			}
+			if at := max(strings.Index(line, "end"), strings.Index(line, "LAST")); at != 15 {
+				t.Errorf("color %v: last column at %d of %q, want 15", style.Color, at, line)
+			}
+		}
+	}
+}
+
+func TestAgesAndTimes(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	for age, want := range map[time.Duration]string{
+		-time.Second: "0s", 59 * time.Second: "59s", 90 * time.Second: "1m", 47 * time.Hour: "47h", 72 * time.Hour: "3d",
+	} {
+		if got := render.Age(now, now.Add(-age)); got != want {
+			t.Errorf("age of %v is %q, want %q", age, got, want)
+		}
+	}
+	for took, want := range map[time.Duration]string{
+		1500 * time.Microsecond: "2ms", 12340 * time.Millisecond: "12.3s", 90*time.Second + 400*time.Millisecond: "1m30s",
+	} {
+		started, finished := now, now.Add(took)
+		if got := render.Took(now, contract.Operation{StartedAt: &started, FinishedAt: &finished}); got != want {
+			t.Errorf("%v took %q, want %q", took, got, want)
+		}
+	}
+	if got := render.Age(now, time.Time{}) + render.Took(now, contract.Operation{}) + render.Exit(contract.Operation{}); got != "---" {
+		t.Errorf("nothing is shown as %q, want dashes", got)
+	}
+}
+
+func TestAnEventIsOneLine(t *testing.T) {
+	at := time.Date(2026, 11, 25, 12, 0, 3, 0, time.Local)
+	started, code := at.Add(-2*time.Second), 3
+	event := render.Event{
+		Seq: 4711, Time: at, Entity: "operation", Type: "failed", ID: "0192-1", Project: "shop",
+		Operation: &contract.Operation{
+			Kind: "command.shell", State: contract.Failed, StartedAt: &started, FinishedAt: &at, ExitCode: &code,
+			Failure: contract.NewFailure(contract.ClassUser, "exit status 3\n"),
+		},
+	}
+	want := "    4711  12:00:03  operation.failed            shop              0192-1  command.shell · exit 3 · 2s · user: exit status 3"
+	if diff := cmp.Diff(want, render.Style{}.Event(event)); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orchard9/rdev/cmd/rdev/internal/client"
+	"github.com/orchard9/rdev/cmd/rdev/internal/render"
+)
+
+func newOpsCommand(c *cli) *cobra.Command {
+	cmd := group("ops", "List, inspect, follow and cancel operations",
+		"An operation is one piece of work asked of rdev: a command, the creation of a project.\nIt is kept with its whole history.")
+	cmd.Aliases = []string{"op", "operations"}
+	cmd.AddCommand(
+		newOpsListCommand(c), newOpsGetCommand(c), newOpsEventsCommand(c),
+		newOpsCancelCommand(c), newOpsOutputCommand(c),
+	)
+	return cmd
+}
+
+func newOpsEventsCommand(c *cli) *cobra.Command {
+	return &cobra.Command{
+		Use: "events ID", Short: "Show an operation's history, from the log", Args: arguments("ID"),
+		Example:           "  rdev ops events 0192aaaa-0000-7000-8000-000000000001",
+		ValidArgsFunction: c.completeOperations,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			api, err := c.connect()
+			if err != nil {
+				return err
+			}
+			events, err := api.History(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			if c.json() {
+				for _, event := range events {
+					if err := writeJSONLine(out, event); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+			var rows [][]string
+			for _, event := range events {
+				details := render.Details(render.Event{
+					Type: event.Type, Time: event.Time, Operation: &event.Operation.Operation,
+				})
+				rows = append(rows, []string{
+					fmt.Sprint(event.Seq), event.Time.Local().Format("2006-01-02 15:04:05.000"), render.Line(event.Type), details,
+				})
+			}
+			return render.Table(out, []string{"SEQ", "TIME", "EVENT", "DETAILS"}, rows)
+		},
+	}
+}
+
+func newOpsCancelCommand(c *cli) *cobra.Command {
+	wait := false
+	cmd := &cobra.Command{
+		Use: "cancel ID", Short: "Ask for the end of an operation", Args: arguments("ID"),
+		Example:           "  rdev ops cancel --wait 0192aaaa-0000-7000-8000-000000000001",
+		ValidArgsFunction: c.completeOperations,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			api, err := c.connect()
+			if err != nil {
+				return err
+			}
+			operation, err := api.Cancel(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if wait {
+				if operation, err = c.await(cmd, api, operation, "cancelling "+args[0]); err != nil {
+					return err
+				}
+			}
+			if c.json() {
+				return writeJSON(cmd.OutOrStdout(), operation)
+			}
+			state := c.style(cmd.OutOrStdout()).State(operation.State)
+			if !operation.State.Ended() {
+				state = "cancel requested, still " + state
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", render.Line(operation.ID), state)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the end")
+	return cmd
+}
+
+func newOpsOutputCommand(c *cli) *cobra.Command {
+	var from uint64
+	follow := true
+	cmd := &cobra.Command{
+		Use: "output ID", Short: "Write an operation's output, and follow it while it runs", Args: arguments("ID"),
+		Example: `  rdev ops output 0192aaaa-0000-7000-8000-000000000001 > build.log
+  rdev ops output --follow=false ID               # what there is by now
+  rdev ops output -o json ID | jq .seq            # for --from-seq`,
+		ValidArgsFunction: c.completeOperations,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			api, err := c.connect()
+			if err != nil {
+				return err
+			}
+			return c.writeOutput(cmd, api, args[0], from, follow)
+		},
+	}
+	cmd.Flags().Uint64Var(&from, "from-seq", 0, "begin at this sequence of the output")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", true, "go on until the operation ends")
+	return cmd
+}
+
+// settled is how long nothing must come for a running operation's output to
+// count as all there is by now.
+const settled = time.Second
+
+func (c *cli) writeOutput(cmd *cobra.Command, api *client.Client, id string, from uint64, follow bool) error {
+	ctx, stop := context.WithCancel(cmd.Context())
+	defer stop()
+	var quiet *time.Timer
+	if !follow {
+		operation, err := api.Operation(ctx, id, 0)
+		if err != nil {
+			return err
+		}
+		if !operation.State.Ended() {
+			quiet = time.AfterFunc(settled, stop)
+			defer quiet.Stop()
+		}
+	}
+	follower := c.newFollower(cmd)
+	for output, err := range api.Output(ctx, id, from) {
+		if err != nil {
+			if ctx.Err() != nil && cmd.Context().Err() == nil {
+				return follower.agent.Flush() // all there is by now
+			}
+			return err
+		}
+		if err := follower.write(output); err != nil {
+			return fmt.Errorf("write the output of operation %s: %w", id, err)
+		}
+		if quiet != nil {
+			quiet.Reset(settled)
+		}
+	}
+	return nil
+}

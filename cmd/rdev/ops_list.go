@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orchard9/rdev/cmd/rdev/internal/client"
+	"github.com/orchard9/rdev/cmd/rdev/internal/render"
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// completionTimeout bounds how long a press of the tab key may take.
+const completionTimeout = 2 * time.Second
+
+func newOpsListCommand(c *cli) *cobra.Command {
+	var filter client.OperationFilter
+	var since string
+	all := false
+	cmd := &cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "List operations, newest first", Args: arguments(),
+		Example: `  rdev ops list --state failed --since 24h
+  rdev ops list -p shop --kind command.agent --all -o json | jq -r '.[].id'`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if filter.Since, err = parseSince(since, time.Now()); err != nil {
+				return usagef(cmd, "%v", err)
+			}
+			if filter.State != "" && !contract.State(filter.State).Valid() {
+				return usagef(cmd, "--state %s is not known: pending, running, completed, failed, cancelled", filter.State)
+			}
+			api, err := c.connect()
+			if err != nil {
+				return err
+			}
+			operations, more, err := listOperations(cmd.Context(), api, filter, all)
+			if err != nil {
+				return err
+			}
+			return c.showOperations(cmd, operations, more)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&filter.State, "state", "", "pending, running, completed, failed or cancelled")
+	c.projectFlag(cmd, &filter.Project, "of this project only")
+	flags.StringVar(&filter.Kind, "kind", "", "of this kind only, such as command.shell")
+	flags.StringVar(&since, "since", "", "created since then: 2h, or 2026-11-25T10:00:00Z")
+	flags.IntVar(&filter.Limit, "limit", 0, "at most so many (the gateway's default)")
+	flags.BoolVar(&all, "all", false, "all pages")
+	must(cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(
+		[]cobra.Completion{"pending", "running", "completed", "failed", "cancelled"}, cobra.ShellCompDirectiveNoFileComp)))
+	must(cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions([]cobra.Completion{
+		contract.KindShell, contract.KindGit, contract.KindAgent, contract.KindProjectCreate, contract.KindProjectDelete,
+	}, cobra.ShellCompDirectiveNoFileComp)))
+	return cmd
+}
+
+// listOperations reads pages until there are as many as the filter's limit, or
+// with all, until there are no more. It tells whether there are.
+func listOperations(ctx context.Context, api *client.Client, filter client.OperationFilter, all bool) ([]client.Operation, bool, error) {
+	operations := []client.Operation{}
+	for {
+		page, err := api.Operations(ctx, filter)
+		if err != nil {
+			return nil, false, err
+		}
+		operations = append(operations, page.Operations...)
+		more := page.NextCursor != "" && page.NextCursor != filter.Cursor
+		if !more || (!all && len(operations) >= filter.Limit) {
+			return operations, more, nil
+		}
+		filter.Cursor = page.NextCursor
+	}
+}
+
+func (c *cli) showOperations(cmd *cobra.Command, operations []client.Operation, more bool) error {
+	out := cmd.OutOrStdout()
+	if c.json() {
+		return writeJSON(out, operations)
+	}
+	if len(operations) == 0 {
+		c.note(cmd, "no operations")
+		return nil
+	}
+	style, now := c.style(out), time.Now()
+	var rows [][]string
+	for _, op := range operations {
+		rows = append(rows, []string{
+			render.Line(op.ID), render.Line(op.Kind), render.Line(op.Project), style.State(op.State),
+			render.Age(now, op.CreatedAt), render.Took(now, op.Operation), render.Exit(op.Operation),
+		})
+	}
+	header := []string{"ID", "KIND", "PROJECT", style.Plain("STATE"), "AGE", "TOOK", "EXIT"}
+	if err := render.Table(out, header, rows); err != nil {
+		return err
+	}
+	if more {
+		c.note(cmd, "there are more: --limit, --all")
+	}
+	return nil
+}
+
+// parseSince reads a time, or how long ago it was.
+func parseSince(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil {
+		return now.Add(-ago.Abs()), nil
+	}
+	since, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return since, fmt.Errorf("--since %q is neither like 2h nor like 2026-11-25T10:00:00Z", text)
+	}
+	return since, nil
+}
+
+func (c *cli) completeOperations(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	api, err := c.connect()
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+	defer cancel()
+	page, err := api.Operations(ctx, client.OperationFilter{})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var ids []cobra.Completion
+	for _, op := range page.Operations {
+		about := strings.Join([]string{op.Kind, op.Project, string(op.State)}, " ")
+		ids = append(ids, cobra.CompletionWithDesc(op.ID, render.Line(about)))
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}

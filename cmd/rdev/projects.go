@@ -1,0 +1,191 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orchard9/rdev/cmd/rdev/internal/client"
+	"github.com/orchard9/rdev/cmd/rdev/internal/render"
+)
+
+func newProjectsCommand(c *cli) *cobra.Command {
+	cmd := group("projects", "Create, list, inspect and delete projects",
+		"A project is where work runs: a workspace with its runtime, its credentials and its resources.")
+	cmd.Aliases = []string{"project"}
+	cmd.AddCommand(
+		newProjectsListCommand(c), newProjectsGetCommand(c), newProjectsCreateCommand(c), newProjectsDeleteCommand(c),
+	)
+	return cmd
+}
+
+func newProjectsListCommand(c *cli) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "List projects", Args: arguments(),
+		Example: "  rdev projects list",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			api, err := c.connect()
+			if err != nil {
+				return err
+			}
+			projects, err := api.Projects(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if c.json() {
+				return writeJSON(cmd.OutOrStdout(), append([]client.Project{}, projects...))
+			}
+			if len(projects) == 0 {
+				c.note(cmd, "no projects yet; create one with: rdev projects create SLUG")
+				return nil
+			}
+			var rows [][]string
+			for _, project := range projects {
+				rows = append(rows, []string{
+					render.Line(project.Slug), render.Line(project.State), render.Line(project.Template),
+					render.Age(time.Now(), project.CreatedAt),
+				})
+			}
+			return render.Table(cmd.OutOrStdout(), []string{"PROJECT", "STATE", "TEMPLATE", "AGE"}, rows)
+		},
+	}
+}
+
+func newProjectsGetCommand(c *cli) *cobra.Command {
+	return &cobra.Command{
+		Use: "get SLUG", Short: "Show one project", Args: arguments("SLUG"),
+		Example:           "  rdev projects get shop",
+		ValidArgsFunction: c.completeProjects,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			api, err := c.connect()
+			if err != nil {
+				return err
+			}
+			project, err := api.Project(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if c.json() {
+				return writeJSON(cmd.OutOrStdout(), project)
+			}
+			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			row := func(name, value string) {
+				if value != "" {
+					fmt.Fprintf(table, "%s\t%s\n", name, render.Line(value))
+				}
+			}
+			row("project", project.Slug)
+			row("state", project.State)
+			row("template", project.Template)
+			row("created", moment(time.Now(), &project.CreatedAt))
+			row("workspace", project.Workspace)
+			if project.Repository != nil {
+				row("repository", project.Repository.CloneURL)
+			}
+			return table.Flush()
+		},
+	}
+}
+
+func newProjectsCreateCommand(c *cli) *cobra.Command {
+	var project client.NewProject
+	noWait, dryRun := false, false
+	cmd := &cobra.Command{
+		Use: "create SLUG", Short: "Create a project", Args: arguments("SLUG"),
+		Example: `  rdev projects create shop
+  rdev projects create shop --template go-api --dry-run`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			project.Slug = args[0]
+			api, err := c.connect()
+			if err != nil {
+				return err
+			}
+			if dryRun {
+				plan, err := api.PlanProject(cmd.Context(), project)
+				if err != nil {
+					return err
+				}
+				return writeJSON(cmd.OutOrStdout(), plan)
+			}
+			accepted, err := api.CreateProject(cmd.Context(), project, !noWait)
+			if err != nil {
+				return err
+			}
+			return c.conclude(cmd, api, accepted, noWait, "creating "+args[0], "created "+args[0])
+		},
+	}
+	cmd.Flags().StringVar(&project.Template, "template", "default", "template to begin with")
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "print the operation's ID and leave")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done, as JSON")
+	return cmd
+}
+
+func newProjectsDeleteCommand(c *cli) *cobra.Command {
+	noWait, yes := false, false
+	cmd := &cobra.Command{
+		Use: "delete SLUG", Aliases: []string{"rm"}, Short: "Delete a project and its workspace", Args: arguments("SLUG"),
+		Long: `Delete a project and all that is in its workspace. On a terminal it asks first;
+--yes does not.`,
+		Example:           "  rdev projects delete shop --yes",
+		ValidArgsFunction: c.completeProjects,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !yes && isTerminal(cmd.InOrStdin()) {
+				agreed, err := confirm(cmd, fmt.Sprintf("Delete project %s and all that is in its workspace?", args[0]))
+				if err != nil || !agreed {
+					return err
+				}
+			}
+			api, err := c.connect()
+			if err != nil {
+				return err
+			}
+			accepted, err := api.DeleteProject(cmd.Context(), args[0], !noWait)
+			if err != nil {
+				return err
+			}
+			return c.conclude(cmd, api, accepted, noWait, "deleting "+args[0], "deleted "+args[0])
+		},
+	}
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "print the operation's ID and leave")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+// conclude waits for the end of a change, unless that is not wanted, and tells it.
+func (c *cli) conclude(cmd *cobra.Command, api *client.Client, accepted client.Accepted, noWait bool, doing, done string) error {
+	out, operation := cmd.OutOrStdout(), accepted.Operation
+	if !noWait {
+		var err error
+		if operation, err = c.await(cmd, api, operation, doing); err != nil {
+			return err
+		}
+	}
+	var err error
+	switch {
+	case c.json():
+		err = writeJSON(out, operation)
+	case noWait:
+		_, err = fmt.Fprintln(out, render.Line(operation.ID))
+	}
+	if err != nil || noWait {
+		return err
+	}
+	if err := outcome(operation.Operation); err != nil || c.json() {
+		return err
+	}
+	_, err = fmt.Fprintln(out, c.style(out).Good("✓")+" "+done)
+	return err
+}
+
+// confirm asks a question that only y answers with yes.
+func confirm(cmd *cobra.Command, question string) (bool, error) {
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s [y/N] ", question)
+	answer := ""
+	if _, err := fmt.Fscanln(cmd.InOrStdin(), &answer); err != nil {
+		return false, nil //nolint:nilerr // an empty line is a no
+	}
+	return answer == "y" || answer == "yes", nil
+}

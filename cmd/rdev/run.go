@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+func newRunCommand(c *cli) *cobra.Command {
+	o := &runFlags{}
+	cmd := &cobra.Command{
+		Use:   "run [flags] [--] ARGV… | --script TEXT | --script-file FILE | --agent PROVIDER PROMPT | --git VERB",
+		Short: "Run a command, an agent or git in a project, and follow it",
+		Long: `Run something in a project and follow it: its stdout and stderr come out as they
+are, byte for byte, and rdev exits with its exit code.
+
+Of an agent, what it says goes to stdout; what it does, its result and its cost
+go to stderr. A prompt or a script of "-" is read from stdin.
+
+Ctrl-C asks for the cancel and keeps following to the end; Ctrl-C again leaves.
+Without -p, the project is RDEV_PROJECT, or the only one there is.
+
+Exit codes: that of the command; 1 where it failed without one, 130 where it was
+cancelled, 2 for a mistake in the command line.`,
+		Example: `  rdev run -p shop -- go test ./...
+  rdev run ls -la                                  # flags of rdev come first
+  rdev run -e CI=true --timeout 10m --script 'make build && make test'
+  rdev run --script-file deploy.sh
+  rdev run --agent claude-code "fix the failing test"
+  rdev run --agent opencode --session ses_1 --cost 2.50 - < prompt.md
+  rdev run --git clone --repo https://git.example.com/shop.git --depth 1
+  rdev run --git commit --message "Fix the cart"
+  id=$(rdev run --detach -- make release); rdev ops output "$id"`,
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, o, args) },
+	}
+	flags := cmd.Flags()
+	// What comes after the first word is the command's own.
+	flags.SetInterspersed(false)
+	c.projectFlag(cmd, &o.project, "project to run in (RDEV_PROJECT)")
+	flags.DurationVar(&o.timeout, "timeout", 0, "end it after this long, such as 10m")
+	flags.StringVar(&o.workdir, "workdir", "", "directory in the workspace to run in")
+	flags.StringArrayVarP(&o.env, "env", "e", nil, "KEY=value for its environment; no place for secrets (repeatable)")
+	flags.StringArrayVar(&o.credentials, "credential", nil, "name of a stored secret for its environment (repeatable)")
+	flags.BoolVarP(&o.detach, "detach", "d", false, "print the operation's ID and leave")
+	flags.StringVar(&o.key, "idempotency-key", "", "do it once for this key, however often this is run")
+	flags.StringVar(&o.script, "script", "", "script for /bin/sh")
+	flags.StringVar(&o.scriptFile, "script-file", "", "file with a script, - for stdin")
+
+	flags.StringVar(&o.agent.Provider, "agent", "", "give PROMPT to this agent: claude-code, opencode, codex, gemini")
+	flags.StringVar(&o.agent.Model, "model", "", "agent: model to use")
+	flags.StringVar(&o.agent.Session, "session", "", "agent: session to go on with")
+	flags.DurationVar(&o.wall, "wall", 0, "agent: most time it may take")
+	flags.DurationVar(&o.silence, "silence", 0, "agent: longest time without a sign of life")
+	flags.IntVar(&o.agent.Limits.Turns, "turns", 0, "agent: most calls of its model")
+	flags.Float64Var(&o.agent.Limits.CostUSD, "cost", 0, "agent: most it may cost, in USD")
+
+	flags.StringVar(&o.git.Verb, "git", "", "git verb: clone, checkout, branch, status, diff, commit, push, log")
+	flags.StringVar(&o.git.URL, "repo", "", "git: address of the repository to clone")
+	flags.StringVar(&o.git.Ref, "ref", "", "git: branch, tag or commit")
+	flags.StringVar(&o.git.Message, "message", "", "git: message of the commit")
+	flags.StringVar(&o.git.Name, "name", "", "git: name of the branch")
+	flags.BoolVar(&o.git.Create, "create", false, "git: make the branch")
+	flags.IntVar(&o.git.Depth, "depth", 0, "git: commits to clone, all where 0")
+	flags.StringArrayVar(&o.git.Paths, "path", nil, "git: path to commit, diff or log (repeatable)")
+	flags.StringVar(&o.git.Author, "author", "", `git: author of the commit, "Name <mail>"`)
+	flags.StringVar(&o.git.Remote, "remote", "", "git: where to push")
+	flags.BoolVar(&o.git.Force, "force", false, "git: push over what is there, with lease")
+	must(cmd.RegisterFlagCompletionFunc("git", cobra.FixedCompletions(contract.GitVerbs(), cobra.ShellCompDirectiveNoFileComp)))
+	must(cmd.RegisterFlagCompletionFunc("agent", cobra.FixedCompletions(
+		[]cobra.Completion{"claude-code", "opencode", "codex", "gemini"}, cobra.ShellCompDirectiveNoFileComp)))
+	return cmd
+}
+
+func (c *cli) run(cmd *cobra.Command, o *runFlags, args []string) error {
+	command, err := o.command(cmd, args)
+	if err != nil {
+		return err
+	}
+	api, err := c.connect()
+	if err != nil {
+		return err
+	}
+	interrupts := watchInterrupts(cmd.Context())
+	defer interrupts.stop()
+	project, err := c.project(interrupts.ctx, api, o.project)
+	if err != nil {
+		return interrupts.explain(err, "")
+	}
+	accepted, err := api.Run(interrupts.ctx, project, command, o.key)
+	if err != nil {
+		return interrupts.explain(err, "")
+	}
+	if accepted.Replayed && o.key != "" {
+		c.note(cmd, "this is operation %s, which the idempotency key has started before", accepted.ID)
+	}
+	if o.detach {
+		if c.json() {
+			return writeJSON(cmd.OutOrStdout(), accepted.Operation)
+		}
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), accepted.ID)
+		return err
+	}
+	return c.followToTheEnd(cmd, api, accepted.ID, interrupts)
+}
+
+// note tells people something beside the output.
+func (c *cli) note(cmd *cobra.Command, format string, args ...any) {
+	w := cmd.ErrOrStderr()
+	fmt.Fprintln(w, c.style(w).Dim("rdev: "+fmt.Sprintf(format, args...)))
+}

@@ -1,0 +1,26 @@
+package contract
+
+// ServiceProvisioner is the name under which the provisioner answers requests.
+const ServiceProvisioner = "provisioner"
+
+// VerbListProjects is a verb that the provisioner answers: ListProjects → ProjectList.
+const VerbListProjects = "list"
+
+// RuntimeLocal is the runtime of a project whose workspace is a directory of
+// the machine that the executor runs on.
+const RuntimeLocal = "local"
+
+// ListProjects asks for the projects that are not deleted, sorted by slug.
+type ListProjects struct {
+	Limit  int    `json:"limit,omitempty"`  // DefaultPage where 0, MaxPage where more
+	Cursor string `json:"cursor,omitempty"` // NextCursor of the page before
+	// MinSeq waits until the list holds this event of RDEV_EVENTS, for two seconds.
+	MinSeq uint64 `json:"min_seq,omitempty"`
+}
+
+// ProjectList is a page of projects, each with Seq set.
+type ProjectList struct {
+	Projects   []Project `json:"projects"`
+	NextCursor *string   `json:"next_cursor"` // null on the last page
+	Stale      bool      `json:"stale"`       // MinSeq was not reached in time
+}

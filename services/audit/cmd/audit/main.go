@@ -1,0 +1,10 @@
+// Command audit runs the audit service.
+package main
+
+import (
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/service"
+	"github.com/orchard9/rdev/services/audit"
+)
+
+func main() { service.Main(contract.ServiceAudit, audit.Run) }

@@ -1,0 +1,80 @@
+package postgres
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/orchard9/rdev/services/audit/internal/app"
+)
+
+const (
+	// maxText bounds the columns beside the body, in bytes: an index takes no
+	// more than 2,700.
+	maxText = 512
+	// maxDepth is how deep JSON may be nested, well below what makes PostgreSQL
+	// run out of stack.
+	maxDepth = 500
+)
+
+// text is s as PostgreSQL takes it: anybody who may write to the log may write
+// anything into a subject or a header, and none of it may stop the projection.
+func text(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText]
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// body is the value of the columns data and raw: one of them is nil.
+func body(b []byte) (data json.RawMessage, raw []byte) {
+	if storable(b) {
+		return b, nil
+	}
+	if b == nil {
+		b = []byte{}
+	}
+	return nil, b
+}
+
+// document is an operation's snapshot as it came, or, where PostgreSQL would
+// refuse that, as it was understood.
+func document(c app.Changed) (json.RawMessage, error) {
+	if storable(c.Body) {
+		return c.Body, nil
+	}
+	c.Seq = 0
+	doc, err := json.Marshal(c.Operation)
+	if err != nil {
+		return nil, fmt.Errorf("encode operation %s: %w", c.ID, err)
+	}
+	return doc, nil
+}
+
+// storable tells whether a column of type json takes b.
+func storable(b []byte) bool {
+	return utf8.Valid(b) && json.Valid(b) && depth(b) <= maxDepth
+}
+
+// depth is how deep valid JSON is nested.
+func depth(b []byte) (deepest int) {
+	var now int
+	quoted, escaped := false, false
+	for _, c := range b {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted:
+			escaped, quoted = c == '\\', c != '"'
+		case c == '"':
+			quoted = true
+		case c == '{', c == '[':
+			now++
+			deepest = max(deepest, now)
+		case c == '}', c == ']':
+			now--
+		}
+	}
+	return deepest
+}

@@ -1,0 +1,114 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"runtime"
+	"sync"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// idPattern bounds the ids that operations may have. An operation with another
+// id cannot be addressed by the API either.
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// ProjectEvents adds the events after a sequence to the view and tells how many
+// of them were illegal. A batch that comes again is refused with ErrMoved: the
+// view holds it already.
+func (a *App) ProjectEvents(ctx context.Context, after uint64, events []Event) (illegal int, err error) {
+	snapshots := decodeAll(events)
+	var folded Folded
+	err = a.View.Append(ctx, after, events, ids(snapshots), func(now map[string]contract.Operation) Folded {
+		folded = fold(now, events, snapshots)
+		return folded
+	})
+	if err != nil {
+		return 0, fmt.Errorf("project %d events after %d: %w", len(events), after, err)
+	}
+	for _, legal := range folded.Legal {
+		if !legal {
+			illegal++
+		}
+	}
+	return illegal, nil
+}
+
+// fold is contract.Fold over a batch. Events of other entities have no state
+// machine here, and are legal.
+func fold(now map[string]contract.Operation, events []Event, snapshots []*contract.Operation) Folded {
+	legal := make([]bool, len(events))
+	last := make(map[string]int, len(events)) // index of the last legal event of each operation
+	for i, e := range events {
+		if e.Entity != contract.EntityOperation {
+			legal[i] = true
+			continue
+		}
+		snapshot := snapshots[i]
+		if snapshot == nil {
+			continue
+		}
+		var prev *contract.Operation
+		if at, ok := last[e.Key]; ok {
+			prev = snapshots[at]
+		} else if stored, ok := now[e.Key]; ok {
+			prev = &stored
+		}
+		if _, err := contract.Fold(prev, e.Type, *snapshot); err == nil {
+			legal[i], last[e.Key] = true, i
+		}
+	}
+	changed := make([]Changed, 0, len(last))
+	for i, e := range events {
+		if at, ok := last[e.Key]; ok && at == i {
+			changed = append(changed, Changed{Operation: *snapshots[i], Body: e.Data})
+		}
+	}
+	return Folded{Legal: legal, Changed: changed}
+}
+
+// decodeAll decodes the snapshots of operations, nil where there is none that
+// makes sense. It is most of the work of a projection, so all processors share it.
+func decodeAll(events []Event) []*contract.Operation {
+	snapshots := make([]*contract.Operation, len(events))
+	share := max(256, (len(events)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for begin := 0; begin < len(events); begin += share {
+		wg.Go(func() {
+			for i := begin; i < min(begin+share, len(events)); i++ {
+				snapshots[i] = decode(events[i])
+			}
+		})
+	}
+	wg.Wait()
+	return snapshots
+}
+
+func decode(e Event) *contract.Operation {
+	if e.Entity != contract.EntityOperation || !idPattern.MatchString(e.Key) {
+		return nil
+	}
+	var op contract.Operation
+	if err := json.Unmarshal(e.Data, &op); err != nil || op.ID != e.Key {
+		return nil
+	}
+	op.Seq = e.Seq
+	return &op
+}
+
+func ids(snapshots []*contract.Operation) []string {
+	seen := make(map[string]struct{}, len(snapshots))
+	var all []string
+	for _, s := range snapshots {
+		if s == nil {
+			continue
+		}
+		if _, ok := seen[s.ID]; !ok {
+			seen[s.ID] = struct{}{}
+			all = append(all, s.ID)
+		}
+	}
+	return all
+}

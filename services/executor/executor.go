@@ -1,0 +1,135 @@
+// Package executor is the service that runs commands: shell, git and agents, in
+// the workspaces of projects, under rdev-runner.
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/orchard9/rdev/libs/bus"
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/service"
+	"github.com/orchard9/rdev/services/executor/internal/adapters/local"
+	"github.com/orchard9/rdev/services/executor/internal/agents"
+	"github.com/orchard9/rdev/services/executor/internal/app"
+)
+
+// Config is all that the executor reads from its environment.
+type Config struct {
+	NATSURL  string `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222"` // where JetStream listens
+	HTTPAddr string `env:"EXECUTOR_HTTP_ADDR"`                          // health and metrics; nothing where empty
+	// Runner is the path of the rdev-runner binary.
+	Runner string `env:"EXECUTOR_RUNNER" envDefault:"/usr/local/bin/rdev-runner"`
+	// Slots is how many commands run at a time in this process.
+	Slots int `env:"EXECUTOR_SLOTS" envDefault:"16"`
+	// Timeout is the wall clock of a command that names none, AgentSilence how
+	// long an agent may say nothing, Grace what is between TERM and KILL.
+	Timeout      time.Duration `env:"EXECUTOR_TIMEOUT" envDefault:"1h"`
+	AgentSilence time.Duration `env:"EXECUTOR_AGENT_SILENCE" envDefault:"5m"`
+	Grace        time.Duration `env:"EXECUTOR_GRACE" envDefault:"10s"`
+	// MaxOutput is the most of a command's output that is kept, in bytes.
+	MaxOutput int64 `env:"EXECUTOR_MAX_OUTPUT" envDefault:"268435456"`
+	// EndRunsOnStop ends the commands of an executor that is told to stop; else
+	// they go on, and another executor joins them.
+	EndRunsOnStop bool `env:"EXECUTOR_END_RUNS_ON_STOP"`
+	// AllowUnconfined runs commands even where this machine cannot confine them
+	// to their files.
+	AllowUnconfined bool `env:"EXECUTOR_ALLOW_UNCONFINED"`
+	// Path is the PATH of commands on the local runtime, a usual one where empty.
+	Path string `env:"EXECUTOR_PATH"`
+	// Readable are more directories that a confined command may read.
+	Readable []string `env:"EXECUTOR_READABLE"`
+
+	Lease contract.Lease `env:"-"` // contract.DefaultLease where zero
+	NATS  []nats.Option  `env:"-"` // as an in-process server's
+}
+
+// Run assembles the executor and serves until ctx is done.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	if cfg.Lease == (contract.Lease{}) {
+		cfg.Lease = contract.DefaultLease()
+	}
+	runtime, err := local.New(ctx, local.Config{
+		Runner: cfg.Runner, Path: cfg.Path, Readable: cfg.Readable, AllowUnconfined: cfg.AllowUnconfined,
+	})
+	if err != nil {
+		return err
+	}
+	conn, err := bus.Connect(ctx, bus.Options{URL: cfg.NATSURL, Service: "executor", Log: log, NATS: cfg.NATS})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+
+	requests, err := conn.Serve(log)
+	if err != nil {
+		return err
+	}
+	if err := bus.Answer(requests, contract.VerbAgents, listAgents); err != nil {
+		return err
+	}
+
+	health := service.NewHealth("executor", prometheus.NewRegistry(), service.Check{Name: "nats", Check: conn.Ready})
+	log.Info("serving", "instance", conn.Instance(), "slots", cfg.Slots)
+	return service.Run(ctx,
+		health.Part(cfg.HTTPAddr),
+		service.Part{Name: "commands", Run: func(ctx context.Context) error {
+			e := &app.Executor{
+				Operations: conn, Projects: conn, Signals: conn, Output: output{conn}, Runtime: runtime,
+				Log: log, Stopping: ctx,
+				Settings: app.Settings{
+					Instance: conn.Instance(), Lease: cfg.Lease, Timeout: cfg.Timeout, Silence: cfg.AgentSilence,
+					Grace: cfg.Grace, MaxOutput: cfg.MaxOutput, EndRunsOnStop: cfg.EndRunsOnStop,
+				},
+			}
+			return conn.Work(ctx, context.WithoutCancel(ctx), contract.ConsumerExecutor, cfg.Slots, log,
+				func(ctx context.Context, d bus.Delivery) error {
+					return settle(e.RunOperation(ctx, d.Command, d.Renew))
+				})
+		}},
+	)
+}
+
+// settle tells the bus what the executor's errors mean for a command.
+func settle(err error) error {
+	switch {
+	case errors.Is(err, app.ErrNoSuchOperation):
+		return fmt.Errorf("%w: %w", bus.ErrPoison, err)
+	case errors.Is(err, app.ErrAlreadyHere):
+		return fmt.Errorf("%w: %w", bus.ErrLeaveUnacked, err)
+	}
+	return err
+}
+
+// output gives the bus's writer the type of the port.
+type output struct{ conn *bus.Conn }
+
+func (o output) OpenOutput(ctx context.Context, op contract.Operation) (app.OutputWriter, error) {
+	return o.conn.OpenOutput(ctx, op)
+}
+
+func listAgents(context.Context, struct{}) (contract.AgentList, error) {
+	var list contract.AgentList
+	for _, driver := range agents.Providers() {
+		info := driver.Info()
+		list.Agents = append(list.Agents, contract.AgentInfo{
+			Name: info.Name, Package: info.Package, Version: info.Version, Binary: info.Binary,
+			ReportsUsage: info.Usage, ReportsCost: info.Cost,
+		})
+	}
+	return list, nil
+}
+
+// ParseAgent reads a recorded stream of an agent's CLI and writes its normalised
+// events as JSON lines, the last of type result. exitCode is how the CLI ended,
+// negative for a signal; nil stands for 0.
+func ParseAgent(provider string, exitCode *int, in io.Reader, out io.Writer) error {
+	return agents.Parse(provider, exitCode, in, out)
+}

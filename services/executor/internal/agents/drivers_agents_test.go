@@ -1,0 +1,120 @@
+//go:build agents
+
+package agents_test
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/executor/internal/agents"
+	"github.com/orchard9/rdev/services/executor/internal/agents/stubmodel"
+)
+
+// calls are what the script of the stub takes: one that acts, one that ends.
+const calls = 2
+
+// everyCLI runs a test for each provider, one after the other: they are heavy.
+func everyCLI(t *testing.T, test func(t *testing.T, provider string)) {
+	for _, driver := range agents.Providers() {
+		t.Run(driver.Info().Name, func(t *testing.T) { test(t, driver.Info().Name) })
+	}
+}
+
+func TestAgentsDoWhatTheyAreAskedAndGoOnWithASession(t *testing.T) {
+	everyCLI(t, func(t *testing.T, provider string) {
+		c := newCLI(t, provider, &stubmodel.Model{})
+		first := c.run(t, contract.Agent{Prompt: "-Look around, please.\nThere is \"more\" on this line."}, nil)
+		checkSuccess(t, c, first)
+		session := first[len(first)-1].Session
+		if session == "" {
+			t.Fatal("the result has no session to go on with")
+		}
+		second := c.run(t, contract.Agent{Prompt: "Look again.", Session: session}, nil)
+		checkSuccess(t, c, second)
+		if got := second[len(second)-1].Session; got != session {
+			t.Errorf("session %s became %s", session, got)
+		}
+	})
+}
+
+func checkSuccess(t *testing.T, c *cli, events []contract.AgentEvent) {
+	t.Helper()
+	result := events[len(events)-1]
+	if result.Status != contract.AgentSucceeded || result.StopReason != "end_turn" || result.Turns != calls {
+		t.Errorf("%s with %s after %d turns", result.Status, result.StopReason, result.Turns)
+	}
+	if !strings.HasPrefix(result.Text, stubmodel.LastWords) {
+		t.Errorf("it ended with the words %q", result.Text)
+	}
+	var words string
+	var acted, printed bool
+	for _, event := range events {
+		switch event.Type {
+		case contract.AgentRaw:
+			t.Errorf("unknown line: %s", event.Line)
+		case contract.AgentText:
+			words += event.Text
+		case contract.AgentToolCall:
+			acted = acted || event.ToolKind == "execute" && strings.Contains(string(event.Input), stubmodel.Command)
+		case contract.AgentToolResult:
+			printed = printed || event.Status == contract.ToolCompleted && strings.Contains(event.Output, stubmodel.Printed)
+		}
+	}
+	if !strings.HasPrefix(words, stubmodel.FirstWords+stubmodel.LastWords) || !acted || !printed {
+		t.Errorf("it said %q; called the tool: %t; saw what that printed: %t", words, acted, printed)
+	}
+	info := c.driver.Info()
+	usage := result.Usage
+	if usage == nil {
+		t.Fatal("no usage")
+	}
+	if usage.InputTokens != calls*stubmodel.InputTokens || usage.CacheReadTokens != calls*stubmodel.CachedTokens ||
+		usage.OutputTokens != calls*stubmodel.OutputTokens {
+		t.Errorf("used %+v in %d calls", *usage, calls)
+	}
+	if info.Cost != (usage.CostUSD != nil && *usage.CostUSD > 0) {
+		t.Errorf("cost %v where it is told: %t", usage.CostUSD, info.Cost)
+	}
+}
+
+func TestAgentsWithAWrongKeyFailSoon(t *testing.T) {
+	everyCLI(t, func(t *testing.T, provider string) {
+		model := &stubmodel.Model{Status: 401}
+		events := newCLI(t, provider, model).run(t, contract.Agent{Prompt: "Look around."}, nil)
+		result := events[len(events)-1]
+		if result.Status != contract.AgentFailed || result.Failure.Class != contract.ClassAuth || result.HTTPStatus != 401 {
+			t.Errorf("%s, HTTP %d, %+v", result.Status, result.HTTPStatus, result.Failure)
+		}
+		if model.Calls() > 6 {
+			t.Errorf("the model was called %d times", model.Calls())
+		}
+	})
+}
+
+func TestAgentsThatAreCancelledWhileTheModelHangsEnd(t *testing.T) {
+	everyCLI(t, func(t *testing.T, provider string) {
+		c := newCLI(t, provider, &stubmodel.Model{Hang: true})
+		started := func(event contract.AgentEvent, r running) agents.Stop {
+			if !slices.Contains([]string{contract.AgentSession, contract.AgentText}, event.Type) {
+				return agents.StopNone
+			}
+			var err error
+			if r.launch.Interrupt != nil {
+				_, err = r.stdin.Write(r.launch.Interrupt)
+			} else {
+				err = r.process.Signal(syscall.SIGTERM)
+			}
+			if err != nil {
+				t.Errorf("cancel: %v", err)
+			}
+			return agents.StopCancelled
+		}
+		events := c.run(t, contract.Agent{Prompt: "Look around."}, started)
+		if result := events[len(events)-1]; result.Status != contract.AgentCancelled {
+			t.Errorf("%s with %s", result.Status, result.StopReason)
+		}
+	})
+}

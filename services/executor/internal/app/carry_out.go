@@ -1,0 +1,120 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/executor/internal/domain"
+)
+
+// ref names the run of this attempt.
+func (a *attempt) ref() domain.RunRef {
+	return domain.RunRef{Project: a.op.Project, Workspace: a.workspace, ID: a.op.ID, Token: a.op.Seq}
+}
+
+// carryOut starts the run or joins it, follows it to its end and judges that.
+// Its error leaves the operation to another attempt.
+func (a *attempt) carryOut(ctx context.Context) (ending, error) {
+	if a.op.Attempt == 1 && a.op.CancelRequested {
+		return ending{state: contract.Cancelled}, nil
+	}
+	project, err := a.Projects.Project(ctx, a.op.Project)
+	switch {
+	case errors.Is(err, contract.ErrNotFound):
+		return failedWith(contract.ClassUser, "there is no project %s", a.op.Project), nil
+	case err != nil:
+		return ending{}, err
+	case project.State == contract.ProjectDeleted:
+		return failedWith(contract.ClassUser, "project %s was deleted", a.op.Project), nil
+	}
+	plan, problem := planFor(a.op, domain.HomeOf(project.Workspace))
+	if problem != "" {
+		return failedWith(contract.ClassUser, "%s", problem), nil
+	}
+	a.workspace = project.Workspace
+	plan.spec.RunRef = a.ref()
+	if err := a.startOrJoin(ctx, plan.spec); err != nil {
+		if errors.Is(err, domain.ErrStaleToken) {
+			return ending{}, fmt.Errorf("%w: %w", contract.ErrFenced, err)
+		}
+		var refused *domain.RefusedError
+		if errors.As(err, &refused) {
+			return failedWith(contract.ClassInfrastructure, "%s", refused.Error()), nil
+		}
+		return ending{}, err
+	}
+	return a.follow(ctx, plan)
+}
+
+// startOrJoin has the run of this operation run under this attempt's token.
+func (a *attempt) startOrJoin(ctx context.Context, spec domain.RunSpec) error {
+	if a.op.Attempt > 1 {
+		err := a.Runtime.Adopt(ctx, spec.RunRef)
+		if err == nil || !errors.Is(err, domain.ErrNoRun) {
+			return err
+		}
+	}
+	return a.Runtime.Start(ctx, spec)
+}
+
+// follow relays the output of the run until it has ended, while a watch keeps
+// the lease and ends the run where it has to.
+func (a *attempt) follow(ctx context.Context, p plan) (ending, error) {
+	out, err := a.Output.OpenOutput(ctx, a.op)
+	if err != nil {
+		return ending{}, err
+	}
+	follow, detach := context.WithCancelCause(ctx)
+	r := p.newRelay(out, a.op.Attempt, a.Settings.MaxOutput)
+	w := &watch{attempt: a, ref: p.spec.RunRef, plan: p, relay: r, detach: detach}
+	defer func() {
+		detach(nil)
+		w.wait()
+	}()
+	if err := w.start(follow); err != nil {
+		return ending{}, err
+	}
+
+	from := r.from()
+	exit, err := a.Runtime.Attach(follow, p.spec.RunRef, from, func(f domain.Frame) error {
+		w.heard()
+		return r.take(follow, f)
+	})
+	if err == nil {
+		err = r.flush(follow)
+	}
+	if err == nil {
+		// Nothing stops it any more: what the watch asked for is final from here.
+		detach(nil)
+		w.wait()
+		return r.finish(ctx, exit, w.stopped())
+	}
+	if cause := context.Cause(follow); cause != nil {
+		err = fmt.Errorf("%w (%w)", cause, err)
+	}
+	return ending{}, err
+}
+
+// plan is what a command comes down to.
+type plan struct {
+	spec     domain.RunSpec
+	timeout  time.Duration // 0 for the executor's default
+	silence  time.Duration // 0 for none
+	newRelay func(out OutputWriter, attempt int, maxOutput int64) relay
+	agent    *agentPlan // nil where no agent runs
+}
+
+// relay passes the frames of a run on as chunks of output, and judges its end.
+type relay interface {
+	// from is the position in the spool to attach from.
+	from() int64
+	// take passes a frame on, now or with what follows it.
+	take(ctx context.Context, f domain.Frame) error
+	// flush returns when all that was taken is stored.
+	flush(ctx context.Context) error
+	// finish judges how the run ended; stopped is why rdev ended it.
+	finish(ctx context.Context, exit domain.Exit, stopped stop) (ending, error)
+}

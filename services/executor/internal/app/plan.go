@@ -1,0 +1,131 @@
+package app
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// planFor says what to run for an operation. problem is what makes that
+// impossible, in words for the one who asked.
+func planFor(op contract.Operation, home string) (p plan, problem string) {
+	cmd := op.Command
+	if cmd == nil {
+		return plan{}, "the operation has no command"
+	}
+	switch {
+	case cmd.Shell != nil:
+		p.spec.Argv = cmd.Shell.Argv
+		if cmd.Shell.Script != "" {
+			p.spec.Argv = []string{"/bin/sh", "-c", cmd.Shell.Script}
+		}
+		p.newRelay = newTextRelay(judgeProgram)
+	case cmd.Git != nil:
+		p.spec.Argv = gitArgv(*cmd.Git)
+		p.spec.Env = []string{"GIT_TERMINAL_PROMPT=0", "GIT_PAGER=cat", "GIT_ALLOW_PROTOCOL=file:git:http:https:ssh"}
+		p.newRelay = newTextRelay(judgeGit)
+	case cmd.Agent != nil:
+		if p, problem = agentPlanFor(op, home); problem != "" {
+			return plan{}, problem
+		}
+	}
+	if len(p.spec.Argv) == 0 {
+		return plan{}, "the command is empty"
+	}
+	p.spec.Dir = cmd.Workdir
+	for _, name := range slices.Sorted(maps.Keys(cmd.Env)) {
+		p.spec.Env = append(p.spec.Env, name+"="+cmd.Env[name])
+	}
+	if cmd.Timeout > 0 {
+		p.timeout = time.Duration(cmd.Timeout)
+	}
+	return p, ""
+}
+
+// gitScripts are what the verbs come down to. Every value is an argument of the
+// script, never part of its text.
+const (
+	gitHead = `git rev-parse -q --verify HEAD >/dev/null || exit 0
+printf 'HEAD is %s on %s\n' "$(git rev-parse HEAD)" "$(git symbolic-ref -q --short HEAD || echo detached)"`
+	gitClone    = `url=$1; shift; git clone --progress "$@" -- "$url" . && ` + gitHead
+	gitCheckout = `git checkout "$@" -- && ` + gitHead
+	gitCommit   = `message=$1; author=$2; shift 2; git add -A -- "$@" || exit
+if git diff --cached --quiet; then echo 'nothing to commit'; else
+git -c user.name="${author%% <*}" -c user.email="$(printf %s "${author##*<}" | tr -d '>')" commit -q -m "$message" || exit; fi
+` + gitHead
+)
+
+const defaultAuthor = "rdev <rdev@localhost>"
+
+func script(text string, args ...string) []string {
+	return append([]string{"/bin/sh", "-c", text, "git"}, args...)
+}
+
+// gitArgv is the command of a git verb, which the gateway has validated.
+func gitArgv(g contract.Git) []string {
+	switch g.Verb {
+	case "clone":
+		args := []string{g.URL}
+		if g.Ref != "" {
+			args = append(args, "--branch="+g.Ref)
+		}
+		if g.Depth > 0 {
+			args = append(args, "--depth="+strconv.Itoa(g.Depth))
+		}
+		return script(gitClone, args...)
+	case "checkout":
+		if g.Create {
+			return script(gitCheckout, "-b", g.Ref)
+		}
+		return script(gitCheckout, g.Ref)
+	case "branch":
+		if g.Name != "" {
+			return []string{"git", "branch", "--", g.Name}
+		}
+		return []string{"git", "branch", "--list", "--all", "--no-color", "--verbose"}
+	case "status":
+		return []string{"git", "status", "--porcelain=v2", "--branch"}
+	case "diff":
+		return slices.Concat([]string{"git", "diff", "--no-color"}, optional(g.Ref), []string{"--"}, g.Paths)
+	case "log":
+		limit := g.Limit
+		if limit == 0 {
+			limit = 50
+		}
+		return slices.Concat([]string{"git", "log", "--no-color", "--max-count=" + strconv.Itoa(limit)}, optional(g.Ref), []string{"--"}, g.Paths)
+	case "commit":
+		author := g.Author
+		if author == "" {
+			author = defaultAuthor
+		}
+		paths := g.Paths
+		if len(paths) == 0 {
+			paths = []string{"."}
+		}
+		return script(gitCommit, append([]string{g.Message, author}, paths...)...)
+	case "push":
+		remote, ref := g.Remote, g.Ref
+		if remote == "" {
+			remote = "origin"
+		}
+		if ref == "" {
+			ref = "HEAD"
+		}
+		args := []string{"git", "push", "--porcelain"}
+		if g.Force {
+			args = append(args, "--force-with-lease")
+		}
+		return append(args, "--", remote, ref)
+	}
+	return nil
+}
+
+func optional(value string) []string {
+	if value == "" {
+		return nil
+	}
+	return []string{value}
+}

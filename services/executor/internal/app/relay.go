@@ -1,0 +1,185 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/executor/internal/domain"
+)
+
+// textRelay passes stdout and stderr on byte for byte. A frame goes out at once
+// when no chunk is under way; what comes meanwhile gathers into the next.
+type textRelay struct {
+	out       OutputWriter
+	attempt   int
+	maxOutput int64
+	judge     func(exit domain.Exit, stopped stop, tail []byte) ending
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	waiting []contract.Chunk // not yet given to the writer
+	size    int              // bytes in waiting
+	writing bool
+	err     error // of the writer, final
+
+	kept int64  // bytes passed on, in total
+	tail []byte // end of standard output
+}
+
+// maxWaiting is how much may wait for the output stream before the spool does.
+const maxWaiting = 1 << 20
+
+// tailSize is how much of the end of standard output is kept for the judge.
+const tailSize = 4 << 10
+
+func newTextRelay(judge func(domain.Exit, stop, []byte) ending) func(OutputWriter, int, int64) relay {
+	return func(out OutputWriter, attempt int, maxOutput int64) relay {
+		r := &textRelay{out: out, attempt: attempt, maxOutput: maxOutput, judge: judge}
+		r.changed = sync.NewCond(&r.mu)
+		return r
+	}
+}
+
+func (r *textRelay) from() int64 { return r.out.Cursor() }
+
+func (r *textRelay) take(ctx context.Context, f domain.Frame) error {
+	stop := context.AfterFunc(ctx, r.wake)
+	defer stop()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.size > maxWaiting && r.err == nil && ctx.Err() == nil {
+		r.changed.Wait()
+	}
+	if r.err != nil || ctx.Err() != nil {
+		return r.failure(ctx)
+	}
+	name := contract.OutputStdout
+	if f.Stream == domain.Stderr {
+		name = contract.OutputStderr
+	} else {
+		r.tail = append(r.tail, f.Data...)
+		r.tail = r.tail[max(0, len(r.tail)-tailSize):]
+	}
+	if r.kept += int64(len(f.Data)); r.kept > r.maxOutput {
+		return nil // read to its end all the same, so that the command is not held up
+	}
+	r.add(contract.Chunk{Stream: name, Offset: f.Offset, Cursor: f.Next, Attempt: r.attempt, Data: bytes.Clone(f.Data)})
+	if !r.writing {
+		r.writing = true
+		go r.write(ctx)
+	}
+	return nil
+}
+
+// add joins a chunk to the last that waits, where they are neighbors.
+func (r *textRelay) add(c contract.Chunk) {
+	r.size += len(c.Data)
+	if n := len(r.waiting); n > 0 {
+		last := &r.waiting[n-1]
+		if last.Stream == c.Stream && len(last.Data)+len(c.Data) <= contract.MaxChunk {
+			last.Data, last.Cursor = append(last.Data, c.Data...), c.Cursor
+			return
+		}
+	}
+	r.waiting = append(r.waiting, c)
+}
+
+// write stores what waits until nothing does, or ctx is done.
+func (r *textRelay) write(ctx context.Context) {
+	for {
+		r.mu.Lock()
+		if len(r.waiting) == 0 || r.err != nil {
+			r.writing = false
+			r.changed.Broadcast()
+			r.mu.Unlock()
+			return
+		}
+		next := r.waiting[0]
+		r.waiting = r.waiting[1:]
+		r.size -= len(next.Data)
+		r.changed.Broadcast()
+		r.mu.Unlock()
+		if err := r.out.Write(ctx, next); err != nil {
+			r.mu.Lock()
+			r.err = err
+			r.mu.Unlock()
+		}
+	}
+}
+
+func (r *textRelay) flush(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, r.wake)
+	defer stop()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.writing && ctx.Err() == nil {
+		r.changed.Wait()
+	}
+	return r.failure(ctx)
+}
+
+func (r *textRelay) wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changed.Broadcast()
+}
+
+func (r *textRelay) failure(ctx context.Context) error {
+	if r.err != nil {
+		return r.err
+	}
+	return context.Cause(ctx)
+}
+
+func (r *textRelay) finish(_ context.Context, exit domain.Exit, stopped stop) (ending, error) {
+	how := r.judge(exit, stopped, r.tail)
+	if r.kept > r.maxOutput || exit.Leftovers > 0 {
+		if how.result == nil {
+			how.result = &contract.Result{}
+		}
+		how.result.OutputCut, how.result.Leftovers = r.kept > r.maxOutput, exit.Leftovers
+	}
+	return how, nil
+}
+
+// judgeProgram says what the end of a program means for its operation.
+func judgeProgram(exit domain.Exit, stopped stop, _ []byte) ending {
+	how := ending{state: contract.Failed}
+	if exit.Known && exit.StartError == "" && exit.Signal == "" {
+		how.exitCode = &exit.Code
+	}
+	switch {
+	case !exit.Known:
+		how.failure = contract.NewFailure(contract.ClassInfrastructure, "how the command ended is unknown: its runner was lost")
+	case exit.StartError != "":
+		how.failure = contract.NewFailure(contract.ClassUser, "the command did not start: %s", exit.StartError)
+	case exit.Cancelled && stopped.reason == stopCancelled:
+		how.state = contract.Cancelled
+	case exit.Cancelled && stopped.reason == stopShutdown:
+		how.failure = contract.NewFailure(contract.ClassInfrastructure, "%s", stopped.words)
+	case exit.Cancelled && stopped.reason != stopNone:
+		how.failure = contract.NewFailure(contract.ClassTimeout, "%s", stopped.words)
+	case exit.Signal != "":
+		how.failure = contract.NewFailure(contract.ClassUser, "ended by %s", exit.Signal)
+	case exit.Code != 0:
+		how.failure = contract.NewFailure(contract.ClassUser, "exit code %d", exit.Code)
+	default:
+		how.state = contract.Completed
+	}
+	return how
+}
+
+// judgeGit is judgeProgram with what the verb left behind, which its last line
+// tells: HEAD is <commit> on <branch>.
+func judgeGit(exit domain.Exit, stopped stop, tail []byte) ending {
+	how := judgeProgram(exit, stopped, tail)
+	lines := bytes.Split(bytes.TrimRight(tail, "\n"), []byte("\n"))
+	var commit, branch string
+	if n, _ := fmt.Sscanf(string(lines[len(lines)-1]), "HEAD is %s on %s", &commit, &branch); n == 2 {
+		how.result = &contract.Result{Commit: commit, Branch: branch}
+	}
+	return how
+}

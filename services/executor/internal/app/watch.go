@@ -1,0 +1,230 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/executor/internal/domain"
+)
+
+// stop is why rdev ended a run.
+type stop struct {
+	reason stopReason
+	words  string
+}
+
+type stopReason string
+
+const (
+	stopNone      stopReason = ""
+	stopCancelled stopReason = "cancelled"
+	stopTimeout   stopReason = "timeout"
+	stopSilence   stopReason = "silence"
+	stopBudget    stopReason = "budget"
+	stopTurns     stopReason = "turns"
+	stopAuth      stopReason = "auth"     // the agent's key was refused
+	stopFinished  stopReason = "finished" // the agent had its result and lived on
+	stopShutdown  stopReason = "shutdown"
+)
+
+// watch keeps the lease of an attempt, and ends its run when it has to be: on a
+// cancel, a limit, or the executor's own end. It lives until ctx is done.
+type watch struct {
+	*attempt
+	ref    domain.RunRef
+	plan   plan
+	relay  relay
+	detach context.CancelCauseFunc
+	ctx    context.Context // of the attempt: done once nothing is to be watched
+
+	lastHeard atomic.Int64 // unix nanoseconds of the last frame
+	mu        sync.Mutex
+	why       stop
+	done      sync.WaitGroup
+}
+
+func (w *watch) heard() { w.lastHeard.Store(time.Now().UnixNano()) }
+
+// stopped tells why the run was ended, the first reason of several.
+func (w *watch) stopped() stop {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.why
+}
+
+func (w *watch) wait() { w.done.Wait() }
+
+func (w *watch) start(ctx context.Context) error {
+	w.heard()
+	look := make(chan struct{}, 1)
+	if err := w.Signals.OnCancelSignal(ctx, w.op.ID, func() {
+		select {
+		case look <- struct{}{}:
+		default: // a look is due anyway
+		}
+	}); err != nil {
+		return err
+	}
+	look <- struct{}{} // a cancel may have come before the subscription
+	w.ctx = ctx
+	w.done.Go(func() { w.keepLease(ctx, look) })
+	w.done.Go(func() { w.keepLimits(ctx) })
+	return nil
+}
+
+// keepLease renews at every heartbeat and looks what has become of the
+// operation; a signal has it look at once.
+func (w *watch) keepLease(ctx context.Context, look <-chan struct{}) {
+	beat := time.NewTicker(w.Settings.Lease.Heartbeat)
+	defer beat.Stop()
+	lastGood := time.Now()
+	for {
+		renew := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-look:
+		case <-beat.C:
+			renew = true
+		}
+		err := w.check(ctx, renew)
+		switch {
+		case err == nil && renew:
+			lastGood = time.Now()
+			beat.Reset(w.Settings.Lease.Heartbeat)
+		case err == nil:
+		case errors.Is(err, contract.ErrFenced):
+			w.detach(err)
+			return
+		case time.Since(lastGood) > w.Settings.Lease.SelfFence:
+			// The run itself goes on: whoever takes over joins it, with a newer token.
+			w.detach(fmt.Errorf("%w: %w", ErrLeaseLost, err))
+			return
+		case renew:
+			beat.Reset(w.Settings.Lease.Heartbeat / 10)
+		}
+	}
+}
+
+func (w *watch) check(ctx context.Context, renew bool) error {
+	ctx, cancel := context.WithTimeout(ctx, w.Settings.Lease.Heartbeat/4)
+	defer cancel()
+	if renew {
+		if err := w.renew(ctx); err != nil {
+			return err
+		}
+	}
+	now, err := w.Operations.Load(ctx, w.op.ID)
+	if err != nil {
+		return err
+	}
+	if now.Attempt != w.op.Attempt || now.State.Ended() {
+		return fmt.Errorf("attempt %d: %w", w.op.Attempt, contract.ErrFenced)
+	}
+	if now.CancelRequested {
+		w.end(stop{reason: stopCancelled})
+	}
+	return nil
+}
+
+// limitInterval is how often limits are looked at.
+const limitInterval = 250 * time.Millisecond
+
+func (w *watch) keepLimits(ctx context.Context) {
+	tick := time.NewTicker(limitInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.Stopping.Done():
+			if !w.Settings.EndRunsOnStop {
+				w.detach(ErrStopping)
+				return
+			}
+			w.end(stop{reason: stopShutdown, words: "rdev was stopped"})
+			return
+		case <-tick.C:
+			if s := w.exceeded(time.Now()); s.reason != stopNone {
+				w.end(s)
+				return
+			}
+		}
+	}
+}
+
+// exceeded tells which limit is used up, if any.
+func (w *watch) exceeded(now time.Time) stop {
+	timeout := w.plan.timeout
+	if timeout <= 0 {
+		timeout = w.Settings.Timeout
+	}
+	if started := w.op.StartedAt; started != nil && now.Sub(*started) > timeout {
+		return stop{reason: stopTimeout, words: fmt.Sprintf("still running after %s", timeout)}
+	}
+	if w.plan.agent == nil {
+		return stop{}
+	}
+	silence := w.plan.silence
+	if silence <= 0 {
+		silence = w.Settings.Silence
+	}
+	if quiet := now.Sub(time.Unix(0, w.lastHeard.Load())); quiet > silence {
+		return stop{reason: stopSilence, words: fmt.Sprintf("silent for %s", silence)}
+	}
+	return w.plan.agent.exceeded(w.relay, now)
+}
+
+// end stops the run, once. It does not wait: that the run has ended is seen by
+// whoever follows it.
+func (w *watch) end(why stop) {
+	w.mu.Lock()
+	first := w.why.reason == stopNone
+	if first {
+		w.why = why
+	}
+	w.mu.Unlock()
+	if first {
+		w.done.Go(w.cancelRun)
+	}
+}
+
+// cancelRun goes down the ladder until nothing of the run lives. A runtime that
+// is out of reach is asked again: the attempt only ends when the run has.
+func (w *watch) cancelRun() {
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		err := w.cancelOnce(w.ctx)
+		if err == nil || errors.Is(err, domain.ErrNoRun) || w.ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, domain.ErrStaleToken) {
+			w.detach(fmt.Errorf("%w: %w", contract.ErrFenced, err))
+			return
+		}
+		w.Log.Warn("cancel is tried again", "operation", w.op.ID, "error", err)
+		again := time.NewTimer(pause)
+		select {
+		case <-w.ctx.Done():
+			again.Stop()
+			return
+		case <-again.C:
+		}
+	}
+}
+
+func (w *watch) cancelOnce(ctx context.Context) error {
+	grace := w.Settings.Grace
+	if a := w.plan.agent; a != nil && w.why.reason != stopFinished {
+		if err := a.interrupt(ctx, w.Runtime, w.ref); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, grace+30*time.Second)
+	defer cancel()
+	return w.Runtime.Cancel(ctx, w.ref, grace)
+}

@@ -1,0 +1,112 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/orchard9/rdev/services/executor/internal/domain"
+	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
+)
+
+const (
+	// silence is how long a connection may carry nothing, not even a beat, before
+	// it is taken to be cut.
+	silence = 45 * time.Second
+	// maxFruitless is how often in a row a connection may end without a frame.
+	maxFruitless = 8
+	firstPause   = 50 * time.Millisecond
+	longestPause = 5 * time.Second
+)
+
+// Attach follows a run's output from a position on until it has ended. A
+// connection that is cut is made again from where it was. See app.Runtime.
+func (c *Client) Attach(ctx context.Context, ref domain.RunRef, from int64, emit func(domain.Frame) error) (domain.Exit, error) {
+	pause, fruitless := firstPause, 0
+	for {
+		at := from
+		reply, err := c.attachOnce(ctx, ref, &from, emit)
+		if reply != nil {
+			if err := refused(*reply); err != nil {
+				return domain.Exit{}, fmt.Errorf("attach to run %s: %w", ref.ID, err)
+			}
+			if reply.Status == nil {
+				return domain.Exit{}, fmt.Errorf("attach to run %s: %w: no status", ref.ID, ErrRunner)
+			}
+			return reply.Status.Exit(), nil
+		}
+		var mine *emitError
+		if errors.As(err, &mine) {
+			return domain.Exit{}, mine.err
+		}
+		if ctx.Err() != nil {
+			return domain.Exit{}, ctx.Err()
+		}
+		if from > at {
+			pause, fruitless = firstPause, 0
+		}
+		if fruitless++; fruitless > maxFruitless || errors.Is(err, wire.ErrCorrupt) {
+			return domain.Exit{}, fmt.Errorf("attach to run %s at %d: %w", ref.ID, from, err)
+		}
+		select {
+		case <-ctx.Done():
+			return domain.Exit{}, ctx.Err()
+		case <-time.After(pause):
+			pause = min(2*pause, longestPause)
+		}
+	}
+}
+
+// emitError is an error of the caller's own.
+type emitError struct{ err error }
+
+func (e *emitError) Error() string { return e.err.Error() }
+
+// attachOnce emits frames until the connection ends, and moves at behind each
+// that was. The reply is nil where the connection ended before the run.
+func (c *Client) attachOnce(ctx context.Context, ref domain.RunRef, at *int64, emit func(domain.Frame) error) (*wire.Reply, error) {
+	ctx, stop := context.WithCancel(ctx)
+	in, out := io.Pipe()
+	watched := &watchdog{out: out, timer: time.AfterFunc(silence, stop)}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		args := append(c.args("attach", ref), "-from", strconv.FormatInt(*at, 10))
+		err := c.exec(ctx, args, bytes.NewReader(nil), watched)
+		_ = out.CloseWithError(errors.Join(err, io.ErrUnexpectedEOF))
+	}()
+	defer func() {
+		stop()
+		_ = in.Close()
+		watched.timer.Stop()
+		<-ended
+	}()
+	reader := wire.NewReader(in, *at)
+	for {
+		frame, reply, err := reader.Next()
+		if err != nil || reply != nil {
+			return reply, err
+		}
+		if err := emit(frame); err != nil {
+			return nil, &emitError{err}
+		}
+		*at = frame.Next
+	}
+}
+
+// watchdog passes writes on and stops its timer's action for as long as they
+// come. The time that the reader takes does not count.
+type watchdog struct {
+	out   io.Writer
+	timer *time.Timer
+}
+
+func (w *watchdog) Write(data []byte) (int, error) {
+	w.timer.Stop()
+	defer w.timer.Reset(silence)
+	return w.out.Write(data)
+}

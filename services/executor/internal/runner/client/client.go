@@ -1,0 +1,142 @@
+// Package client drives rdev-runner from afar: it is a runtime for whoever can
+// carry out the runner's command line next to the workspace.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/orchard9/rdev/services/executor/internal/domain"
+	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
+)
+
+// Exec carries out rdev-runner with arguments, those streams, and nothing of
+// this process's environment. It returns nil when the runner has ended, whatever
+// its exit code, and an error where that is not known. Cancelling ctx ends it.
+type Exec func(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error
+
+// ErrRunner is wrapped by what a runner refuses for reasons of its own.
+var ErrRunner = errors.New("runner")
+
+// callWithin is the time that a short subcommand may take, beyond any grace.
+const callWithin = 60 * time.Second
+
+// Client drives the runner of one workspace.
+type Client struct {
+	exec Exec
+	root string
+}
+
+// New drives the runner whose state directory is root, as the runner sees it.
+func New(exec Exec, root string) *Client { return &Client{exec: exec, root: root} }
+
+// Start starts a run. See app.Runtime.
+func (c *Client) Start(ctx context.Context, ref domain.RunRef, spec wire.Spec) error {
+	text, err := json.Marshal(spec)
+	if err != nil {
+		return fmt.Errorf("start run %s: %w", ref.ID, err)
+	}
+	_, err = c.call(ctx, callWithin, c.args("start", ref), text)
+	return err
+}
+
+// Adopt gives a run a newer token. See app.Runtime.
+func (c *Client) Adopt(ctx context.Context, ref domain.RunRef) error {
+	_, err := c.call(ctx, callWithin, c.args("adopt", ref), nil)
+	return err
+}
+
+// Input writes to a run's standard input. See app.Runtime.
+func (c *Client) Input(ctx context.Context, ref domain.RunRef, data []byte, closeAfter bool) error {
+	args := c.args("input", ref)
+	if closeAfter {
+		args = append(args, "-close")
+	}
+	_, err := c.call(ctx, callWithin, args, data)
+	return err
+}
+
+// Cancel ends a run. See app.Runtime.
+func (c *Client) Cancel(ctx context.Context, ref domain.RunRef, grace time.Duration) error {
+	_, err := c.call(ctx, callWithin+grace, append(c.args("cancel", ref), "-grace", grace.String()), nil)
+	return err
+}
+
+// List tells the runs of the workspace, whose project and path are those of like.
+func (c *Client) List(ctx context.Context, like domain.RunRef) ([]domain.RunRef, error) {
+	reply, err := c.call(ctx, callWithin, []string{"list", "-root", c.root}, nil)
+	if err != nil {
+		return nil, err
+	}
+	refs := make([]domain.RunRef, 0, len(reply.Runs))
+	for _, run := range reply.Runs {
+		like.ID, like.Token = run.ID, run.Token
+		refs = append(refs, like)
+	}
+	return refs, nil
+}
+
+// Clean removes what is kept of an ended run. See app.Runtime.
+func (c *Client) Clean(ctx context.Context, ref domain.RunRef) error {
+	_, err := c.call(ctx, callWithin, c.args("clean", ref), nil)
+	return err
+}
+
+// Probe asks the runner what its kernel offers.
+func (c *Client) Probe(ctx context.Context) (wire.Probe, error) {
+	reply, err := c.call(ctx, callWithin, []string{"probe"}, nil)
+	if err == nil && reply.Probe == nil {
+		err = fmt.Errorf("%w: probe: no answer", ErrRunner)
+	}
+	if err != nil {
+		return wire.Probe{}, err
+	}
+	return *reply.Probe, nil
+}
+
+func (c *Client) args(command string, ref domain.RunRef) []string {
+	return []string{command, "-root", c.root, "-run", ref.ID, "-token", strconv.FormatUint(ref.Token, 10)}
+}
+
+// call carries out a short subcommand and reads its reply.
+func (c *Client) call(ctx context.Context, within time.Duration, args []string, stdin []byte) (wire.Reply, error) {
+	ctx, stop := context.WithTimeout(ctx, within)
+	defer stop()
+	what := strings.Join(slices.Concat([]string{"runner"}, args), " ")
+	var stdout bytes.Buffer
+	if err := c.exec(ctx, args, bytes.NewReader(stdin), &stdout); err != nil {
+		return wire.Reply{}, fmt.Errorf("%s: %w", what, errors.Join(err, ctx.Err()))
+	}
+	var reply wire.Reply
+	if err := json.Unmarshal(stdout.Bytes(), &reply); err != nil {
+		return wire.Reply{}, fmt.Errorf("%s: no reply: %w", what, err)
+	}
+	if err := refused(reply); err != nil {
+		return wire.Reply{}, fmt.Errorf("%s: %w", what, err)
+	}
+	return reply, nil
+}
+
+// refused is a reply's fault as an error of the domain.
+func refused(reply wire.Reply) error {
+	switch reply.Fault {
+	case "":
+		return nil
+	case wire.FaultStaleToken:
+		return fmt.Errorf("%w: %s", domain.ErrStaleToken, reply.Message)
+	case wire.FaultNoRun:
+		return fmt.Errorf("%w: %s", domain.ErrNoRun, reply.Message)
+	case wire.FaultInputClosed:
+		return domain.ErrInputClosed
+	default:
+		return fmt.Errorf("%w: %s: %s", ErrRunner, reply.Fault, reply.Message)
+	}
+}

@@ -1,0 +1,164 @@
+// Package runner is rdev-runner: it runs programs next to a workspace so that
+// their output and exit status outlive every connection and every executor.
+// Each subcommand is a short-lived process that works on the state directory of
+// the workspace; the supervisor of a run is the only one that stays.
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/orchard9/rdev/services/executor/internal/runner/confine"
+	"github.com/orchard9/rdev/services/executor/internal/runner/store"
+	"github.com/orchard9/rdev/services/executor/internal/runner/supervise"
+	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
+)
+
+// Main carries out the subcommand of a command line without the program's name
+// and returns the exit code. It prints one line of JSON, a wire.Reply; attach
+// sends frames instead, the last of which holds the reply.
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	command := ""
+	if len(args) > 0 {
+		command = args[0]
+	}
+	switch command {
+	case confine.NothingCommand:
+		return 0
+	case confine.InitCommand:
+		return complain(stderr, confine.RunInit())
+	case "attach", superviseCommand:
+		c, err := parse(args)
+		if err == nil {
+			if command == superviseCommand {
+				return complain(stderr, supervised(c))
+			}
+			err = attach(ctx, c, stdout)
+		}
+		if reply := refusal(err); reply.Fault != "" {
+			// A caller that is gone cannot be told.
+			_ = sendEnd(stdout, reply)
+			return reply.Fault.ExitCode()
+		}
+		return 0
+	}
+	reply, err := short(ctx, args, stdin)
+	if err != nil {
+		reply = refusal(err)
+	}
+	if err := json.NewEncoder(stdout).Encode(reply); err != nil {
+		return complain(stderr, err)
+	}
+	return reply.Fault.ExitCode()
+}
+
+// short carries out the subcommands that answer with one line.
+func short(ctx context.Context, args []string, stdin io.Reader) (wire.Reply, error) {
+	if len(args) > 0 && args[0] == "probe" {
+		probe := confine.Probe()
+		return wire.Reply{Probe: &probe}, nil
+	}
+	c, err := parse(args)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	switch args[0] {
+	case "start":
+		return start(ctx, c, stdin)
+	case "adopt":
+		return wire.Reply{}, adopt(ctx, c)
+	case "cancel":
+		return wire.Reply{}, cancel(ctx, c)
+	case "input":
+		return sendInput(c, stdin)
+	case "list":
+		return list(c)
+	case "clean":
+		return wire.Reply{}, clean(ctx, c)
+	default:
+		return wire.Reply{}, fmt.Errorf("%w: unknown subcommand %q", errInvalid, args[0])
+	}
+}
+
+// call is a parsed command line.
+type call struct {
+	root  *store.Root
+	path  string // of root
+	id    string
+	token uint64
+	from  int64
+	grace time.Duration
+	end   bool // close the input
+}
+
+var errInvalid = errors.New("invalid arguments")
+
+func parse(args []string) (*call, error) {
+	if len(args) == 0 {
+		return nil, fmt.Errorf("%w: no subcommand", errInvalid)
+	}
+	c := &call{}
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&c.path, "root", "", "state directory of the workspace")
+	flags.StringVar(&c.id, "run", "", "ID of the run")
+	flags.Uint64Var(&c.token, "token", 0, "fencing token of the caller")
+	flags.Int64Var(&c.from, "from", 0, "position in the spool to attach from")
+	flags.DurationVar(&c.grace, "grace", 0, "time between TERM and KILL")
+	flags.BoolVar(&c.end, "close", false, "close the input after this")
+	if err := flags.Parse(args[1:]); err != nil {
+		return nil, fmt.Errorf("%w: %w", errInvalid, err)
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("%w: %q", errInvalid, flags.Args())
+	}
+	root, err := store.Open(c.path)
+	if err != nil {
+		return nil, err
+	}
+	c.root = root
+	return c, nil
+}
+
+// refusal is what a caller is told of an error.
+func refusal(err error) wire.Reply {
+	if err == nil {
+		return wire.Reply{}
+	}
+	reply := wire.Reply{Fault: wire.FaultInternal, Message: err.Error()}
+	switch {
+	case errors.Is(err, errStale):
+		reply.Fault = wire.FaultStaleToken
+	case errors.Is(err, store.ErrNoRun):
+		reply.Fault = wire.FaultNoRun
+	case errors.Is(err, errRunning):
+		reply.Fault = wire.FaultRunning
+	case errors.Is(err, errInputClosed):
+		reply.Fault = wire.FaultInputClosed
+	case errors.Is(err, errInvalid), errors.Is(err, store.ErrInvalidID):
+		reply.Fault = wire.FaultInvalid
+	}
+	return reply
+}
+
+func supervised(c *call) error {
+	run, err := c.root.Run(c.id)
+	if err != nil {
+		return err
+	}
+	return supervise.Run(run)
+}
+
+func complain(stderr io.Writer, err error) int {
+	if err == nil {
+		return 0
+	}
+	// There is nobody else to tell.
+	_, _ = io.WriteString(stderr, "rdev-runner: "+err.Error()+"\n")
+	return wire.FaultInternal.ExitCode()
+}

@@ -1,0 +1,125 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"syscall"
+
+	"github.com/orchard9/rdev/services/executor/internal/runner/store"
+	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
+)
+
+// superviseCommand is the subcommand under which start runs the supervisor.
+const superviseCommand = "supervise"
+
+var errStale = errors.New("a newer token holds the workspace")
+
+// start starts a run. A second start with the same token finds the first.
+func start(ctx context.Context, c *call, stdin io.Reader) (wire.Reply, error) {
+	var spec wire.Spec
+	if err := json.NewDecoder(stdin).Decode(&spec); err != nil {
+		return wire.Reply{}, fmt.Errorf("%w: read specification: %w", errInvalid, err)
+	}
+	release, err := c.root.Lock()
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	defer release()
+	existing, err := sameToken(c)
+	if err != nil || existing {
+		return wire.Reply{Existing: existing}, err
+	}
+	if err := take(ctx, c, ""); err != nil {
+		return wire.Reply{}, err
+	}
+	run, alive, err := c.root.Create(c.id, c.token)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	defer run.Close()
+	defer alive.Close()
+	return wire.Reply{}, spawn(c, spec, alive)
+}
+
+// sameToken tells whether the run is there with the caller's token.
+func sameToken(c *call) (bool, error) {
+	run, err := c.root.Run(c.id)
+	if errors.Is(err, store.ErrNoRun) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer run.Close()
+	return run.Record.Token == c.token, nil
+}
+
+// take makes the caller's token the one that holds the workspace. Runs of older
+// tokens, but for the one that is to be kept, are ended before it is. The caller
+// holds the lock.
+func take(ctx context.Context, c *call, keep string) error {
+	current, err := c.root.Token()
+	if err != nil {
+		return err
+	}
+	if c.token < current {
+		return fmt.Errorf("%w: %d, not %d", errStale, current, c.token)
+	}
+	runs, err := c.root.Runs()
+	if err != nil {
+		return err
+	}
+	for _, run := range runs {
+		if err == nil && run.ID != keep && run.Record.Token != c.token {
+			err = kill(ctx, run)
+		}
+		_ = run.Close()
+	}
+	if err != nil || c.token == current {
+		return err
+	}
+	return c.root.SetToken(c.token)
+}
+
+// spawn starts the supervisor in a session of its own and returns when the
+// program has started, or it is recorded that it did not.
+func spawn(c *call, spec wire.Spec, alive *os.File) error {
+	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("spawn supervisor: %w", err)
+	}
+	defer null.Close()
+	specIn, specOut, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("spawn supervisor: %w", err)
+	}
+	readyIn, readyOut, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("spawn supervisor: %w", err)
+	}
+	defer readyIn.Close()
+	_, err = syscall.ForkExec("/proc/self/exe",
+		[]string{"rdev-runner", superviseCommand, "-root", c.path, "-run", c.id, "-token", strconv.FormatUint(c.token, 10)},
+		&syscall.ProcAttr{
+			Dir: "/", Env: []string{},
+			Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), specIn.Fd(), readyOut.Fd(), alive.Fd()},
+			Sys:   &syscall.SysProcAttr{Setsid: true},
+		})
+	_, _ = specIn.Close(), readyOut.Close()
+	if err != nil {
+		_ = specOut.Close()
+		return fmt.Errorf("spawn supervisor: %w", err)
+	}
+	if err := errors.Join(json.NewEncoder(specOut).Encode(spec), specOut.Close()); err != nil {
+		return fmt.Errorf("tell supervisor: %w", err)
+	}
+	// The end of it comes with the supervisor's own, if with nothing else. What
+	// became of the run is on the disk then, or it ended unknown.
+	_, err = io.Copy(io.Discard, readyIn)
+	return err
+}

@@ -1,0 +1,137 @@
+package runtimetest
+
+import (
+	"errors"
+	"time"
+
+	"github.com/orchard9/rdev/services/executor/internal/domain"
+)
+
+func fenceCases() []testCase {
+	return []testCase{
+		{"ASecondStartFindsTheFirst", testStartTwice},
+		{"AnOlderTokenIsRefused", testStaleToken},
+		{"ANewerTokenEndsTheRunsOfOthers", testNewerToken},
+		{"ANewerTokenStartsTheSameRunAnew", testSameRunNewerToken},
+		{"AnAdoptedRunObeysItsNewOwnerOnly", testAdopt},
+		{"ARunThatIsNotThereIsNotFound", testNoRun},
+	}
+}
+
+func testStartTwice(b *bench) {
+	spec := b.script(5, `echo once >> log; cat log; sleep 0.2`)
+	errs := make(chan error)
+	for range 4 {
+		go func() { errs <- b.runtime.Start(b.Context(), spec) }()
+	}
+	for range 4 {
+		if err := <-errs; err != nil {
+			b.Errorf("Start: %v", err)
+		}
+	}
+	out, exit := b.attach(spec.RunRef, 0)
+	b.ended(exit, 0, "")
+	b.start(spec)
+	again, _ := b.attach(spec.RunRef, 0)
+	if out.text() != "once\n" || again.text() != "once\n" {
+		b.Errorf("printed %q and then %q", out.text(), again.text())
+	}
+}
+
+func testStaleToken(b *bench) {
+	newer := b.start(b.script(7, `echo ready; sleep 600`))
+	older := b.script(6, `echo older`)
+	if err := b.runtime.Start(b.Context(), older); !errors.Is(err, domain.ErrStaleToken) {
+		b.Errorf("Start = %v, want ErrStaleToken", err)
+	}
+	stale := newer
+	stale.Token = 6
+	for name, err := range map[string]error{
+		"Cancel": b.runtime.Cancel(b.Context(), stale, 0),
+		"Input":  b.runtime.Input(b.Context(), stale, nil, true),
+		"Adopt":  b.runtime.Adopt(b.Context(), stale),
+		"Clean":  b.runtime.Clean(b.Context(), stale),
+	} {
+		if !errors.Is(err, domain.ErrStaleToken) {
+			b.Errorf("%s = %v, want ErrStaleToken", name, err)
+		}
+	}
+	if len(b.processes()) == 0 {
+		b.Error("the newer run was ended")
+	}
+}
+
+func testNewerToken(b *bench) {
+	older := b.start(b.script(1, stubborn))
+	out, wait := b.follow(older)
+	b.ready(out, "ready")
+	// The new run sees what is left of the old.
+	newer := b.script(2, `echo hello`)
+	tag := b.tag
+	newer.Env = []string{"OTHER=1"}
+	b.start(newer)
+	if pids := b.processes(); len(pids) > 0 {
+		b.Errorf("processes of the older run (%s) are left: %v", tag, pids)
+	}
+	if exit := wait(); !exit.Cancelled {
+		b.Errorf("exit of the older run = %+v", exit)
+	}
+	got, exit := b.attach(newer.RunRef, 0)
+	b.ended(exit, 0, "")
+	if got.text() != "hello\n" {
+		b.Errorf("printed %q", got.text())
+	}
+}
+
+func testSameRunNewerToken(b *bench) {
+	spec := b.script(1, `echo first; sleep 600`)
+	b.start(spec)
+	spec.Token, spec.Argv = 2, []string{"sh", "-c", "echo second"}
+	b.start(spec)
+	out, exit := b.attach(spec.RunRef, 0)
+	b.ended(exit, 0, "")
+	if out.text() != "second\n" {
+		b.Errorf("printed %q", out.text())
+	}
+}
+
+func testAdopt(b *bench) {
+	ref := b.start(b.script(1, `echo ready; sleep 600`))
+	out, wait := b.follow(ref)
+	b.ready(out, "ready")
+	adopted := ref
+	adopted.Token = 2
+	for range 2 {
+		if err := b.runtime.Adopt(b.Context(), adopted); err != nil {
+			b.Fatalf("Adopt: %v", err)
+		}
+	}
+	if err := b.runtime.Cancel(b.Context(), ref, 0); !errors.Is(err, domain.ErrStaleToken) {
+		b.Errorf("Cancel by the earlier owner = %v, want ErrStaleToken", err)
+	}
+	if err := b.runtime.Start(b.Context(), b.script(1, `echo no`)); !errors.Is(err, domain.ErrStaleToken) {
+		b.Errorf("Start by the earlier owner = %v, want ErrStaleToken", err)
+	}
+	if refs, err := b.runtime.List(b.Context(), b.project); err != nil || len(refs) != 1 || refs[0] != adopted {
+		b.Errorf("List = %v, %v, want the adopted run", refs, err)
+	}
+	if err := b.runtime.Cancel(b.Context(), adopted, time.Second); err != nil {
+		b.Errorf("Cancel by the new owner: %v", err)
+	}
+	b.ended(wait(), -1, "SIGTERM")
+}
+
+func testNoRun(b *bench) {
+	ref := b.ref(1)
+	_, attachErr := b.runtime.Attach(b.Context(), ref, 0, func(domain.Frame) error { return nil })
+	for name, err := range map[string]error{
+		"Attach": attachErr,
+		"Adopt":  b.runtime.Adopt(b.Context(), ref),
+		"Input":  b.runtime.Input(b.Context(), ref, nil, false),
+		"Cancel": b.runtime.Cancel(b.Context(), ref, 0),
+	} {
+		if !errors.Is(err, domain.ErrNoRun) {
+			b.Errorf("%s = %v, want ErrNoRun", name, err)
+		}
+	}
+}

@@ -1,0 +1,9 @@
+// Command provisioner runs the provisioner service.
+package main
+
+import (
+	"github.com/orchard9/rdev/libs/service"
+	"github.com/orchard9/rdev/services/provisioner"
+)
+
+func main() { service.Main("provisioner", provisioner.Run) }

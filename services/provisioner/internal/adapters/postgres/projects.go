@@ -1,0 +1,83 @@
+// Package postgres keeps the list of projects in PostgreSQL.
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/orchard9/rdev/libs/bus"
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// projection is the name of the projects' row in positions.
+const projection = "projects"
+
+// Projects is the projection of the events of projects. It implements app.View
+// and bus.Projection.
+type Projects struct{ Pool *pgxpool.Pool }
+
+// Position implements app.View and bus.Projection.
+func (p Projects) Position(ctx context.Context) (uint64, error) {
+	var seq uint64
+	err := p.Pool.QueryRow(ctx, `select seq from positions where projection = $1`, projection).Scan(&seq)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return 0, fmt.Errorf("position of %s: %w", projection, err)
+	}
+	return seq, nil
+}
+
+// Apply implements bus.Projection. Events that come again change nothing.
+func (p Projects) Apply(ctx context.Context, events []bus.Event) error {
+	batch := &pgx.Batch{}
+	for _, event := range events {
+		var project contract.Project
+		if err := json.Unmarshal(event.Data, &project); err != nil || project.Slug != event.Key {
+			continue // no writer of ours wrote it; the position passes over it
+		}
+		batch.Queue(`
+			insert into projects (slug, state, template, created_at, updated_at, last_seq, doc)
+			values ($1, $2, $3, $4, $5, $6, $7)
+			on conflict (slug) do update set
+				state = excluded.state, template = excluded.template, created_at = excluded.created_at,
+				updated_at = excluded.updated_at, last_seq = excluded.last_seq, doc = excluded.doc
+			where projects.last_seq < excluded.last_seq`,
+			project.Slug, project.State, project.Template, project.CreatedAt, project.UpdatedAt, event.Seq, json.RawMessage(event.Data))
+	}
+	batch.Queue(`
+		insert into positions (projection, seq) values ($1, $2)
+		on conflict (projection) do update set seq = greatest(positions.seq, excluded.seq)`,
+		projection, events[len(events)-1].Seq)
+	return pgx.BeginFunc(ctx, p.Pool, func(tx pgx.Tx) error {
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return fmt.Errorf("store projects: %w", err)
+		}
+		return nil
+	})
+}
+
+// List implements app.View.
+func (p Projects) List(ctx context.Context, after string, limit int) ([]contract.Project, error) {
+	rows, err := p.Pool.Query(ctx, `
+		select doc, last_seq from projects
+		where state <> $1 and slug > $2
+		order by slug limit $3`, contract.ProjectDeleted, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("query projects: %w", err)
+	}
+	projects, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (contract.Project, error) {
+		var project contract.Project
+		var seq uint64
+		err := row.Scan(&project, &seq)
+		project.Seq = seq
+		return project, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read projects: %w", err)
+	}
+	return projects, nil
+}

@@ -1,0 +1,97 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/provisioner/internal/domain"
+)
+
+// createProject makes the workspace and then the project, so that a project
+// which is there can be used.
+//
+// A second delivery finds the workspace made, and the project if it was: a
+// project that this very operation made is no conflict.
+func (a *App) createProject(ctx context.Context, op contract.Operation, w *watch) (*contract.Failure, error) {
+	template := domain.DefaultTemplate
+	if op.Spec != nil && op.Spec.Template != "" {
+		template = op.Spec.Template
+	}
+	if !domain.KnownTemplate(template) {
+		return contract.NewFailure(contract.ClassUser, "no such template: %q", template), nil
+	}
+	before, err := a.project(ctx, op.Project)
+	if err != nil {
+		return nil, err
+	}
+	if done, failure := standing(before, op); done || failure != nil {
+		return failure, nil
+	}
+	if err := w.next(ctx); err != nil {
+		return nil, err
+	}
+	workspace, err := a.Workspaces.Create(ctx, op.Project)
+	if err != nil {
+		return contract.NewFailure(contract.ClassInfrastructure, "the workspace of %s was not made: %v", op.Project, err), nil
+	}
+	if err := w.next(ctx); err != nil {
+		return nil, a.withdraw(ctx, op.Project, err)
+	}
+	var failure *contract.Failure
+	_, err = a.Projects.UpdateProject(ctx, op.Project, func(now *contract.Project) (string, contract.Project, error) {
+		var done bool
+		if done, failure = standing(now, op); done || failure != nil {
+			return "", contract.Project{}, nil
+		}
+		at := time.Now().UTC()
+		return contract.TypeProjectCreated, contract.Project{
+			Slug: op.Project, Template: template, Workspace: workspace.Path, Runtime: workspace.Runtime,
+			CreatedAt: at, UpdatedAt: at, Operation: op.ID,
+		}, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create project %s: %w", op.Project, err)
+	}
+	return failure, nil
+}
+
+// standing tells whether the operation has made the project already, or why it
+// cannot.
+func standing(project *contract.Project, op contract.Operation) (done bool, _ *contract.Failure) {
+	switch {
+	case project == nil || project.State == contract.ProjectDeleted:
+		return false, nil
+	case project.Operation == op.ID:
+		return true, nil
+	case project.State == contract.ProjectDeleting:
+		return false, contract.NewFailure(contract.ClassUser, "project %s is being deleted", op.Project)
+	}
+	return false, contract.NewFailure(contract.ClassUser, "project %s exists already", op.Project)
+}
+
+// project reads a project as the log has it, nil where there is none.
+func (a *App) project(ctx context.Context, slug string) (*contract.Project, error) {
+	var project *contract.Project
+	_, err := a.Projects.UpdateProject(ctx, slug, func(now *contract.Project) (string, contract.Project, error) {
+		project = now
+		return "", contract.Project{}, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read project %s: %w", slug, err)
+	}
+	return project, nil
+}
+
+// withdraw removes the workspace of a project that is not wanted any more
+// before it was there. Who was replaced leaves it to the newer attempt.
+func (a *App) withdraw(ctx context.Context, slug string, reason error) error {
+	if ctx.Err() != nil {
+		return reason
+	}
+	if err := a.Workspaces.Remove(ctx, slug); err != nil {
+		return fmt.Errorf("withdraw the workspace of %s: %w", slug, err)
+	}
+	return reason
+}

@@ -1,0 +1,19 @@
+// Package domain holds the rules of projects that need nothing but the language.
+package domain
+
+import "regexp"
+
+// SlugRule says in words what [ValidSlug] checks.
+const SlugRule = "1 to 40 of a-z, 0-9 and -"
+
+// DefaultTemplate is what a project is made of where none is named.
+const DefaultTemplate = "default"
+
+var slugPattern = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+
+// ValidSlug tells whether a project may be called so. A valid slug is safe as a
+// token of a subject and as the name of a directory.
+func ValidSlug(slug string) bool { return slugPattern.MatchString(slug) }
+
+// KnownTemplate tells whether there is a template of that name.
+func KnownTemplate(name string) bool { return name == DefaultTemplate }

@@ -1,0 +1,140 @@
+// Package provisioner makes projects and removes them: the service that carries
+// out project.create and project.delete, and lists projects.
+package provisioner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/orchard9/rdev/libs/bus"
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/database"
+	"github.com/orchard9/rdev/libs/service"
+	"github.com/orchard9/rdev/migrations"
+	"github.com/orchard9/rdev/services/provisioner/internal/adapters/audit"
+	"github.com/orchard9/rdev/services/provisioner/internal/adapters/local"
+	"github.com/orchard9/rdev/services/provisioner/internal/adapters/postgres"
+	"github.com/orchard9/rdev/services/provisioner/internal/app"
+)
+
+// Config is all that the provisioner reads from its environment.
+type Config struct {
+	// NATSURL is where NATS listens, nats://[user:password@]host:port[,…].
+	NATSURL string `env:"NATS_URL,notEmpty"`
+	// DatabaseURL is the PostgreSQL database with the schema provisioner.
+	DatabaseURL string `env:"PROVISIONER_DATABASE_URL,notEmpty"`
+	// Workspaces is the directory below which projects have their workspaces; the
+	// executor sees the same directory at the same path.
+	Workspaces string `env:"PROVISIONER_WORKSPACES,notEmpty"`
+	// HTTPAddr serves /health, /ready and /metrics to operators; not served where empty.
+	HTTPAddr string `env:"PROVISIONER_HTTP_ADDR"`
+
+	// NATS are further options of the connection, as an in-process server's.
+	NATS []nats.Option `env:"-"`
+	// Lease of a command; contract.DefaultLease where zero.
+	Lease contract.Lease `env:"-"`
+}
+
+// slots is how many projects one process works on at a time.
+const slots = 4
+
+// grace is how long a project under way may go on when the service stops;
+// another process, or the next start, takes over what is cut off.
+const grace = 5 * time.Second
+
+// projectionBatch is how many events the list of projects takes at a time.
+const projectionBatch = 500
+
+// Run assembles the provisioner and serves until ctx is done.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	if cfg.Lease == (contract.Lease{}) {
+		cfg.Lease = contract.DefaultLease()
+	}
+	files, err := migrations.For("provisioner")
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	pool, err := database.Open(ctx, cfg.DatabaseURL, "provisioner", files)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	conn, err := bus.Connect(ctx, bus.Options{URL: cfg.NATSURL, Service: contract.ServiceProvisioner, Log: log, NATS: cfg.NATS})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	workspaces, err := local.Open(cfg.Workspaces)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = workspaces.Close() }() // it was only read
+
+	projects := postgres.Projects{Pool: pool}
+	a := &app.App{
+		Operations: conn,
+		Projects:   conn,
+		Open:       audit.Operations{Bus: conn},
+		Workspaces: workspaces,
+		View:       projects,
+		Log:        projectLog{conn},
+		Lease:      cfg.Lease,
+		Instance:   conn.Instance(),
+	}
+	health := service.NewHealth(contract.ServiceProvisioner, prometheus.NewRegistry(),
+		service.Check{Name: "nats", Check: conn.Ready},
+		service.Check{Name: "database", Check: pool.Ping},
+	)
+	return service.Run(ctx,
+		health.Part(cfg.HTTPAddr),
+		service.Part{Name: "projects", Run: func(ctx context.Context) error {
+			return postgres.Alone(ctx, pool, "projection provisioner.projects", log, func(ctx context.Context) error {
+				return conn.RunProjection(ctx, contract.ConsumerProjects, projectionBatch, log, projects)
+			})
+		}},
+		service.Part{Name: "requests", Run: func(ctx context.Context) error { return answer(ctx, conn, a, log) }},
+		service.Part{Name: "commands", Run: func(ctx context.Context) error { return work(ctx, conn, a, log) }},
+	)
+}
+
+// answer answers the requests of other services.
+func answer(ctx context.Context, conn *bus.Conn, a *app.App, log *slog.Logger) error {
+	requests, err := conn.Serve(log)
+	if err != nil {
+		return err
+	}
+	if err := bus.Answer(requests, contract.VerbListProjects, a.ListProjects); err != nil {
+		return errors.Join(err, requests.Stop())
+	}
+	<-ctx.Done()
+	return requests.Stop()
+}
+
+// work carries out commands.
+func work(ctx context.Context, conn *bus.Conn, a *app.App, log *slog.Logger) error {
+	workCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	defer stop()
+	return conn.Work(ctx, workCtx, contract.ConsumerProvisioner, slots, log, func(ctx context.Context, d bus.Delivery) error {
+		err := a.Handle(ctx, d.Command.Operation, d)
+		if errors.Is(err, contract.ErrNotFound) {
+			// A command follows its operation into the log; this one has none.
+			return fmt.Errorf("%w: %w", bus.ErrPoison, err)
+		}
+		return err
+	})
+}
+
+// projectLog implements app.Log.
+type projectLog struct{ conn *bus.Conn }
+
+func (l projectLog) LastProjectEvent(ctx context.Context) (uint64, error) {
+	return l.conn.LastMatching(ctx, contract.EntityFilter(contract.EntityProject))
+}
