@@ -42,7 +42,7 @@ and the gateway. It exits with 1 where something is missing that rdev needs.`,
 			ctx, cancel := context.WithTimeout(cmd.Context(), doctorTimeout)
 			defer cancel()
 			checks := c.checkTools(ctx)
-			checks = append(checks, checkIsolation()...)
+			checks = append(checks, checkIsolation(ctx)...)
 			checks = append(checks, c.checkGateway(ctx)...)
 			out := cmd.OutOrStdout()
 			var err error

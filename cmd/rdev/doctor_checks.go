@@ -83,11 +83,20 @@ func (c *cli) checkPostgreSQL(ctx context.Context) check {
 }
 
 // checkIsolation says how far this machine confines what runs in projects.
-func checkIsolation() []check {
+func checkIsolation(ctx context.Context) []check {
+	const section = "isolation of the local runtime"
+	runner, err := runnerPath()
+	if err != nil {
+		return []check{{Section: section, Name: "rdev-runner", Grade: gradeWarn, Detail: err.Error()}}
+	}
+	aspects, err := executor.Isolation(ctx, runner)
+	if err != nil {
+		return []check{{Section: section, Name: "rdev-runner", Grade: gradeMissing, Detail: err.Error(), Fix: "make build"}}
+	}
 	open := []string{"none", "open", "off", "unlimited", "unavailable", "unconfined"}
 	var checks []check
-	for _, aspect := range executor.Isolation() {
-		found := check{Section: "isolation of the local runtime", Name: aspect.Name, Grade: gradeOK, Detail: aspect.Level}
+	for _, aspect := range aspects {
+		found := check{Section: section, Name: aspect.Name, Grade: gradeOK, Detail: aspect.Level}
 		if slices.Contains(open, aspect.Level) {
 			found.Grade = gradeWarn
 		}

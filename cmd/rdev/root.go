@@ -83,6 +83,7 @@ the one that `+"`rdev up`"+` has started on this machine.`)
 		newProjectsCommand(c),
 		newAgentsCommand(c),
 		newDoctorCommand(c),
+		newUpCommand(c),
 		newVersionCommand(c),
 	)
 	return root
@@ -92,7 +93,9 @@ the one that `+"`rdev up`"+` has started on this machine.`)
 func group(use, short, long string) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Long: long,
-		Args: cobra.ArbitraryArgs,
+		Args:                       cobra.ArbitraryArgs,
+		DisableFlagsInUseLine:      true,
+		SuggestionsMinimumDistance: 2,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmd.Help()

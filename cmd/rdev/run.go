@@ -63,6 +63,7 @@ cancelled, 2 for a mistake in the command line.`,
 	flags.StringVar(&o.git.Name, "name", "", "git: name of the branch")
 	flags.BoolVar(&o.git.Create, "create", false, "git: make the branch")
 	flags.IntVar(&o.git.Depth, "depth", 0, "git: commits to clone, all where 0")
+	flags.IntVar(&o.git.Limit, "limit", 0, "git: commits to log, 50 where 0")
 	flags.StringArrayVar(&o.git.Paths, "path", nil, "git: path to commit, diff or log (repeatable)")
 	flags.StringVar(&o.git.Author, "author", "", `git: author of the commit, "Name <mail>"`)
 	flags.StringVar(&o.git.Remote, "remote", "", "git: where to push")

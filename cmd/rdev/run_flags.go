@@ -32,7 +32,7 @@ type runFlags struct {
 // Flags that say what kind of command it is, and those that only one kind knows.
 const (
 	agentOnly = "model session wall silence turns cost"
-	gitOnly   = "repo ref message name create depth path author remote force"
+	gitOnly   = "repo ref message name create depth limit path author remote force"
 )
 
 // command makes the request of flags and arguments.

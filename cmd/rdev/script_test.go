@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script, each against a gateway of its own with the
 // project shop. Commands of theirs, beside those of testscript and rdev:
 //
-//	await METHOD PATH      waits until the gateway has seen such a request
+//	await METHOD PATH [N]  waits until the gateway has seen N such requests, 1
 //	seen METHOD PATH N     wants exactly N requests; PATH is a regular expression
 //	exits CODE COMMAND…    wants the exit code of a command
 //	fault PATH STATUS      fails the next request of PATH; status 0 cuts it, late
@@ -49,10 +49,16 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": func(ts *testscript.TestScript, _ bool, args []string) {
+				want := 1
+				if len(args) == 3 {
+					var err error
+					want, err = strconv.Atoi(args[2])
+					ts.Check(err)
+				}
 				deadline := time.Now().Add(patience)
 				tick := time.NewTicker(5 * time.Millisecond)
 				defer tick.Stop()
-				for count(ts, gatewayOf(ts), args) == 0 {
+				for count(ts, gatewayOf(ts), args) < want {
 					if <-tick.C; time.Now().After(deadline) {
 						ts.Fatalf("no %s %s came", args[0], args[1])
 					}

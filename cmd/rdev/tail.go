@@ -12,6 +12,7 @@ import (
 
 func newTailCommand(c *cli) *cobra.Command {
 	var filter client.EventFilter
+	most := 0
 	cmd := &cobra.Command{
 		Use: "tail", Short: "Follow every event of the log", Args: arguments(),
 		Long: `Follow the log: each event once, in order, also over a restart of the gateway.
@@ -20,22 +21,23 @@ Ctrl-C ends it; the sequence in front of each line is where to go on.`,
   rdev tail --from-seq 1                          # all that is kept, then live
   rdev tail --type operation.failed -p shop
   rdev tail -o json | jq -c '[.seq, .type, .id]'`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.tail(cmd, filter) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.tail(cmd, filter, most) },
 	}
 	flags := cmd.Flags()
 	flags.Uint64Var(&filter.From, "from-seq", 0, "begin at this sequence instead of now")
 	flags.StringVar(&filter.Type, "type", "", "of this type only, such as operation.failed")
+	flags.IntVar(&most, "count", 0, "leave after so many events")
 	c.projectFlag(cmd, &filter.Project, "of this project only")
 	return cmd
 }
 
-func (c *cli) tail(cmd *cobra.Command, filter client.EventFilter) error {
+func (c *cli) tail(cmd *cobra.Command, filter client.EventFilter, most int) error {
 	api, err := c.connect()
 	if err != nil {
 		return err
 	}
 	out := cmd.OutOrStdout()
-	style := c.style(out)
+	style, written := c.style(out), 0
 	for event, err := range api.Events(cmd.Context(), filter) {
 		if err != nil {
 			return err
@@ -47,6 +49,9 @@ func (c *cli) tail(cmd *cobra.Command, filter client.EventFilter) error {
 		}
 		if err != nil {
 			return fmt.Errorf("write event %d: %w", event.Seq, err)
+		}
+		if written++; written == most {
+			return nil
 		}
 	}
 	return nil

@@ -29,12 +29,20 @@ type Projection interface {
 // in batches of what is there, up to size, until ctx is done. One process at a
 // time may project into a view; the caller sees to that.
 func (c *Conn) RunProjection(ctx context.Context, consumer string, size int, log *slog.Logger, p Projection) error {
+	return c.Keep(ctx, log.With("consumer", consumer), func(ctx context.Context) error {
+		return c.projectOn(ctx, consumer, size, log, p)
+	})
+}
+
+// Keep runs what reads the log again whenever it ends, a second later, until
+// ctx is done: an outage of NATS or of a database must not end a service.
+func (c *Conn) Keep(ctx context.Context, log *slog.Logger, read func(context.Context) error) error {
 	for {
-		err := c.projectOn(ctx, consumer, size, log, p)
+		err := read(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		log.Warn("projection goes on from its own position", "consumer", consumer, "error", err)
+		log.Warn("reading the log begins again", "error", err)
 		if wait(ctx, time.Second) != nil {
 			return nil
 		}

@@ -205,8 +205,8 @@ func (c *Conn) AwaitEnd(ctx context.Context, op contract.Operation) (contract.Op
 }
 
 // TailEvents feeds every event after a sequence to emit, in order, history and
-// live alike, until ctx is done or emit returns an error. idle is called when
-// nothing came for a while. A cursor whose successor expired is ErrCursorExpired.
+// live alike, until ctx is done or emit returns an error. idle is called once
+// all that was stored has been emitted, and then at every interval. A cursor whose successor expired is ErrCursorExpired.
 func (c *Conn) TailEvents(ctx context.Context, after uint64, interval time.Duration, emit func(Event) error, idle func() error) error {
 	live := newReader()
 	leave, err := c.live.join(contract.SubjectEventLive, "", live)
@@ -230,13 +230,18 @@ func (c *Conn) TailEvents(ctx context.Context, after uint64, interval time.Durat
 	}
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	for {
+	for first := true; ; first = false {
 		newest, err := t.newest(ctx)
 		if err != nil {
 			return err
 		}
 		if err := t.catchUp(ctx, newest); err != nil {
 			return err
+		}
+		if first {
+			if err := idle(); err != nil {
+				return err
+			}
 		}
 		for behind := false; !behind; {
 			select {

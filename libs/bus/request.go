@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -104,4 +105,23 @@ func Call[Request, Reply any](ctx context.Context, c *Conn, service, verb string
 		return reply, fmt.Errorf("reply of %s.%s: %w", service, verb, err)
 	}
 	return reply, nil
+}
+
+// AwaitService waits until a process of the service answers.
+func (c *Conn) AwaitService(ctx context.Context, service string) error {
+	subject, err := micro.ControlSubject(micro.PingVerb, service, "")
+	if err != nil {
+		return fmt.Errorf("await %s: %w", service, err)
+	}
+	for {
+		one, cancel := context.WithTimeout(ctx, requestTimeout)
+		_, err := c.nc.RequestWithContext(one, subject, nil)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if wait(ctx, 10*time.Millisecond) != nil {
+			return fmt.Errorf("await %s: %w (last: %w)", service, context.Cause(ctx), err)
+		}
+	}
 }

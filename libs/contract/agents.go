@@ -1,5 +1,8 @@
 package contract
 
+// ServiceExecutor is the name under which the executor answers requests.
+const ServiceExecutor = "executor"
+
 // VerbAgents asks the executor which agents it knows: an [AgentList].
 const VerbAgents = "agents"
 

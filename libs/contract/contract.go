@@ -32,3 +32,6 @@ const (
 	TypePrefix = "ai.orchard9.rdev."
 	TypeSuffix = ".v1"
 )
+
+// ServiceGateway is the name under which the gateway is found.
+const ServiceGateway = "gateway"

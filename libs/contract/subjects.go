@@ -98,3 +98,13 @@ func PodLane(project string) Lane { return Lane{Service: "executor", Name: "pod"
 func ProjectLane(project string) Lane {
 	return Lane{Service: "provisioner", Name: "project", Key: project}
 }
+
+// MatchEventType tells whether an event type, as operation.completed, is meant
+// by a pattern: the same, all of an entity as operation.*, or all as * or "".
+func MatchEventType(pattern, eventType string) bool {
+	if pattern == "" || pattern == "*" || pattern == eventType {
+		return true
+	}
+	entity, all := strings.CutSuffix(pattern, ".*")
+	return all && strings.HasPrefix(eventType, entity+".")
+}

@@ -50,7 +50,7 @@ func startLocked(ctx context.Context, o Options, held *os.File) (_ *Server, err 
 		}
 	}()
 	place := cluster{dir: o.Dir}
-	if err := clear(ctx, place.data()); err != nil {
+	if err := evict(ctx, place.data()); err != nil {
 		return nil, err
 	}
 	bin, as, err := prepare(ctx, o, place)

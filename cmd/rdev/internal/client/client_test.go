@@ -150,11 +150,14 @@ func TestNobodyThereIsAnUnreachableError(t *testing.T) {
 	}
 }
 
-func TestWaitTellsTheWayToTheEnd(t *testing.T) {
-	_, c := start(t, "shop")
+func TestWaitTellsTheWayToTheEndAndOutlastsAnOutage(t *testing.T) {
+	gateway, c := start(t, "shop")
 	accepted, err := c.Run(t.Context(), "shop", shell("hang"), "")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for range 7 {
+		gateway.Fail(gatewaytest.Fault{Path: "/operations/" + accepted.ID, Status: http.StatusServiceUnavailable})
 	}
 	var states []contract.State
 	ended, err := c.Wait(t.Context(), accepted.ID, func(o client.Operation) {

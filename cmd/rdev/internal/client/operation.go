@@ -113,17 +113,21 @@ func (c *Client) Cancel(ctx context.Context, id string) (Operation, error) {
 }
 
 // Wait returns the operation once it has ended. changed is told every snapshot
-// on the way, the last included.
+// on the way, the last included. It outlasts what a stream outlasts.
 func (c *Client) Wait(ctx context.Context, id string, changed func(Operation)) (Operation, error) {
-	for {
+	request := call{method: http.MethodGet, path: operationPath(id), wait: waitTimeout}
+	for heard := time.Now(); ; {
 		var operation Operation
-		request := call{method: http.MethodGet, path: operationPath(id), wait: waitTimeout}
-		if _, err := c.do(ctx, request, &operation); err != nil {
+		_, err := c.do(ctx, request, &operation)
+		switch {
+		case err == nil:
+			heard = time.Now()
+			changed(operation)
+			if operation.State.Ended() {
+				return operation, nil
+			}
+		case !resumable(ctx, err) || time.Since(heard) > c.config.Outage:
 			return operation, err
-		}
-		changed(operation)
-		if operation.State.Ended() {
-			return operation, nil
 		}
 		// A gateway that does not wait on this call is asked twice a second.
 		if err := pause(ctx, pollInterval); err != nil {

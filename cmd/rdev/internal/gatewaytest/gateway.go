@@ -31,6 +31,10 @@ type Gateway struct {
 	faults     []Fault
 }
 
+// Streaming is the method of an entry that follows a GET among the requests:
+// from here on the stream misses nothing.
+const Streaming = "STREAM"
+
 // Request is what the gateway saw of a request.
 type Request struct {
 	Method, Path   string

@@ -19,6 +19,8 @@ type operation struct {
 	history []event
 	frames  []Frame
 	cuts    map[int]bool // cut the connection in the middle of this frame, once
+
+	stubborn bool // does not end when it is cancelled
 }
 
 // Frame is one frame of an operation's output.
@@ -143,7 +145,9 @@ func (g *Gateway) cancelOperation(w http.ResponseWriter, r *http.Request) {
 	default:
 		g.change(op, contract.TypeCancelRequested)
 		answer(w, http.StatusAccepted, op.now)
-		g.change(op, contract.TypeCancelled)
+		if !op.stubborn {
+			g.change(op, contract.TypeCancelled)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 //	bytes         says bytes that are no text
 //	cut N         says N lines, and cuts the first connection in each of them
 //	hang          runs until it is cancelled
+//	stubborn      runs for ever, cancelled or not
 //
 // git answers its request, agent says a few events.
 func (g *Gateway) createCommand(w http.ResponseWriter, r *http.Request) {
@@ -68,7 +69,8 @@ func (g *Gateway) playShell(op *operation, words []string) {
 			op.cuts[len(op.frames)] = true
 			op.say(contract.OutputStdout, fmt.Sprintf("line %d\n", i+1))
 		}
-	case "hang":
+	case "hang", "stubborn":
+		op.stubborn = verb == "stubborn"
 		op.say(contract.OutputStdout, "hanging\n")
 		return
 	case "fail":

@@ -64,6 +64,7 @@ func (g *Gateway) streaming(w http.ResponseWriter, r *http.Request, length func(
 		g.changed.Broadcast()
 	})
 	defer stop()
+	g.requests = append(g.requests, Request{Method: Streaming, Path: r.URL.Path})
 	w.Header().Set("Content-Type", "text/event-stream")
 	fmt.Fprint(w, ": hello\n\n")
 	for i := 0; r.Context().Err() == nil; {

@@ -23,7 +23,7 @@ func decodeCursor(cursor string) (Key, error) {
 	}
 	micros, id, _ := strings.Cut(string(text), ".")
 	at, err := strconv.ParseInt(micros, 10, 64)
-	if err != nil || !idPattern.MatchString(id) {
+	if err != nil || !validID(id) {
 		return Key{}, errCursor
 	}
 	created := time.UnixMicro(at).UTC()

@@ -105,7 +105,7 @@ type Folded struct {
 // Changed is an operation after the last legal event of a batch.
 type Changed struct {
 	contract.Operation
-	Body []byte // the snapshot as the event carries it
+	Event int // index of that event in the batch
 }
 
 // Filter chooses operations; what is empty does not filter.

@@ -4,16 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"runtime"
 	"sync"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
-
-// idPattern bounds the ids that operations may have. An operation with another
-// id cannot be addressed by the API either.
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
 // ProjectEvents adds the events after a sequence to the view and tells how many
 // of them were illegal. A batch that comes again is refused with ErrMoved: the
@@ -63,7 +58,7 @@ func fold(now map[string]contract.Operation, events []Event, snapshots []*contra
 	changed := make([]Changed, 0, len(last))
 	for i, e := range events {
 		if at, ok := last[e.Key]; ok && at == i {
-			changed = append(changed, Changed{Operation: *snapshots[i], Body: e.Data})
+			changed = append(changed, Changed{Operation: *snapshots[i], Event: i})
 		}
 	}
 	return Folded{Legal: legal, Changed: changed}
@@ -87,7 +82,7 @@ func decodeAll(events []Event) []*contract.Operation {
 }
 
 func decode(e Event) *contract.Operation {
-	if e.Entity != contract.EntityOperation || !idPattern.MatchString(e.Key) {
+	if e.Entity != contract.EntityOperation || !validID(e.Key) {
 		return nil
 	}
 	var op contract.Operation
@@ -111,4 +106,16 @@ func ids(snapshots []*contract.Operation) []string {
 		}
 	}
 	return all
+}
+
+// validID bounds the ids that operations may have. An operation with another id
+// cannot be addressed by the API either.
+func validID(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return len(id) > 0 && len(id) <= 128
 }

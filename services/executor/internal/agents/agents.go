@@ -45,8 +45,8 @@ type Place struct {
 	// Home is an absolute directory that outlives the run, for everything the
 	// CLIs keep: sessions, settings, caches. They make what they need below it.
 	Home string
-	// Session is a UUID that no session has yet, for the providers that let rdev
-	// choose the id of a new one.
+	// Session is a UUID for a new session, for the providers that let rdev choose
+	// it. They refuse one that is taken, by an earlier attempt of a run too.
 	Session string
 }
 

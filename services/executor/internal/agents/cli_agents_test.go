@@ -8,10 +8,13 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"maps"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -31,6 +34,34 @@ type cli struct {
 	url    string // of the model
 	home   string // of all its runs
 	dir    string // where it works
+	proxy  *proxy // in front of everything but the model
+}
+
+// proxy refuses to go anywhere and notes where it was to go.
+type proxy struct {
+	url   string
+	mu    sync.Mutex
+	hosts map[string]int
+}
+
+func newProxy(t *testing.T) *proxy {
+	p := &proxy{hosts: map[string]int{}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.hosts[r.Host]++
+		http.Error(w, "there is no way out of this test", http.StatusForbidden)
+	}))
+	t.Cleanup(server.Close)
+	p.url = server.URL
+	return p
+}
+
+// asked are the hosts that were to be reached, and how often.
+func (p *proxy) asked() map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.hosts)
 }
 
 func newCLI(t *testing.T, provider string, model *stubmodel.Model) *cli {
@@ -42,7 +73,7 @@ func newCLI(t *testing.T, provider string, model *stubmodel.Model) *cli {
 	server := httptest.NewServer(model)
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	return &cli{
-		driver: driver, url: server.URL, home: filepath.Join(t.TempDir(), "home"), dir: t.TempDir(),
+		driver: driver, url: server.URL, home: filepath.Join(t.TempDir(), "home"), dir: t.TempDir(), proxy: newProxy(t),
 		model: map[string]string{"opencode": "stub/stub", "codex": "gpt-5", "gemini": "gemini-2.5-flash"}[provider],
 	}
 }
@@ -61,6 +92,8 @@ func (c *cli) env(t *testing.T) []string {
 	}
 	return []string{
 		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(), "TERM=dumb",
+		"HTTPS_PROXY=" + c.proxy.url, "HTTP_PROXY=" + c.proxy.url, "NO_PROXY=127.0.0.1",
+		"https_proxy=" + c.proxy.url, "http_proxy=" + c.proxy.url, "no_proxy=127.0.0.1",
 		"ANTHROPIC_BASE_URL=" + c.url, "ANTHROPIC_API_KEY=dummy",
 		"OPENAI_BASE_URL=" + c.url + "/v1", "OPENAI_API_KEY=dummy",
 		"GOOGLE_GEMINI_BASE_URL=" + c.url, "GEMINI_API_KEY=dummy",
@@ -136,6 +169,7 @@ func (c *cli) run(t *testing.T, agent contract.Agent, watch watcher) []contract.
 		}
 	}
 	err = command.Wait()
+	_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) // of its group, what it left behind
 	if ctx.Err() != nil {
 		t.Errorf("%s did not end: %v", c.driver.Info().Name, err)
 	}

@@ -20,13 +20,15 @@ func (codex) Info() Info {
 
 // codexScript makes the home that Codex wants to find, passes on the key and the
 // URL in the variables that others know them by, and on resuming first prints
-// what the session has used so far, which Codex will count again.
+// what the session has used so far, which Codex will count again. It keeps that
+// in the session's file, which it may have compressed: then nobody can tell.
 const codexScript = `session=$1; shift
 mkdir -p "$CODEX_HOME"
 : "${CODEX_API_KEY:=${OPENAI_API_KEY:-}}"
 [ -z "$CODEX_API_KEY" ] || export CODEX_API_KEY
 if [ -n "$session" ]; then
-	grep -h '"total_token_usage":{' "$CODEX_HOME"/sessions/*/*/*/rollout-*-"$session".jsonl 2>/dev/null | tail -n 1
+	grep -h '"total_token_usage":{' "$CODEX_HOME"/sessions/*/*/*/rollout-*-"$session".jsonl 2>/dev/null | tail -n 1 | grep . ||
+		echo '{"type":"rdev.session_total_unknown"}'
 fi
 if [ -n "${OPENAI_BASE_URL:-}" ]; then
 	program=$1; shift
@@ -60,6 +62,7 @@ func (d codex) NewParser() *Parser { return newParser(d, &codexLines{open: map[s
 // codexLines knows the lines of codex exec --json.
 type codexLines struct {
 	before codexUsage      // what the session had used when the run began
+	lost   bool            // that is not known
 	acted  bool            // a tool ended, so what comes next is another call of the model
 	open   map[string]bool // tools that have started, by id of the item
 }
@@ -118,6 +121,8 @@ func (c *codexLines) translate(p *Parser, data []byte) bool {
 	switch {
 	case l.Type == "event_msg" && l.Payload.Info.Total != nil && p.session == "":
 		c.before = *l.Payload.Info.Total
+	case l.Type == "rdev.session_total_unknown":
+		c.lost = true
 	case l.Type == "thread.started":
 		p.started(contract.AgentEvent{Session: l.ThreadID})
 	case l.Type == "turn.started":
@@ -161,8 +166,12 @@ func (c *codexLines) wrong(p *Parser, message string) {
 
 // use tells what the run used of what the session did.
 func (c *codexLines) use(p *Parser, now codexUsage) {
-	before := c.before
-	c.before = now
+	before, lost := c.before, c.lost
+	c.before, c.lost = now, false
+	if lost {
+		p.emit(contract.AgentEvent{Type: contract.AgentNotice, Code: "usage_unknown", Message: "what the session used before is not known"})
+		return
+	}
 	p.use(contract.Usage{
 		Scope:            "run",
 		InputTokens:      max(0, now.Input-now.Cached-now.CacheWrite-(before.Input-before.Cached-before.CacheWrite)),

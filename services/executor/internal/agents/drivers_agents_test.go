@@ -3,6 +3,7 @@
 package agents_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"syscall"
@@ -36,6 +37,14 @@ func TestAgentsDoWhatTheyAreAskedAndGoOnWithASession(t *testing.T) {
 		checkSuccess(t, c, second)
 		if got := second[len(second)-1].Session; got != session {
 			t.Errorf("session %s became %s", session, got)
+		}
+		hosts := c.proxy.asked()
+		maps.DeleteFunc(hosts, func(host string, _ int) bool {
+			// OpenCode asks for a package in a new home, and does without.
+			return provider == "opencode" && strings.HasPrefix(host, "registry.")
+		})
+		if len(hosts) > 0 {
+			t.Errorf("it would talk to %v", hosts)
 		}
 	})
 }
@@ -115,6 +124,8 @@ func TestAgentsThatAreCancelledWhileTheModelHangsEnd(t *testing.T) {
 		events := c.run(t, contract.Agent{Prompt: "Look around."}, started)
 		if result := events[len(events)-1]; result.Status != contract.AgentCancelled {
 			t.Errorf("%s with %s", result.Status, result.StopReason)
+		} else if c.driver.Info().Name == "claude-code" && (result.Usage == nil || result.Usage.CostUSD == nil) {
+			t.Error("an interrupt left the usage unknown")
 		}
 	})
 }

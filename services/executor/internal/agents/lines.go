@@ -8,6 +8,9 @@ import (
 // maxLine is the longest line that is kept whole, in bytes without its end.
 const maxLine = 16 << 20
 
+// keptRoom is how much room is kept for the next line, in bytes.
+const keptRoom = 1 << 20
+
 // line is a line of output without its end.
 type line struct {
 	data []byte // valid until the next call on the splitter
@@ -44,7 +47,10 @@ func (l *lines) add(piece []byte) iter.Seq[line] {
 func (l *lines) rest() (whole line, ok bool) {
 	whole = line{data: bytes.TrimSuffix(l.pending, []byte("\r")), cut: l.cut}
 	ok = len(l.pending) > 0 || l.cut
-	l.pending, l.cut = l.pending[:0], false
+	if l.cut = false; cap(l.pending) > keptRoom {
+		l.pending = nil
+	}
+	l.pending = l.pending[:0]
 	return whole, ok
 }
 

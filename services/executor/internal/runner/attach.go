@@ -73,11 +73,18 @@ func (f *follower) follow(ctx context.Context) (wire.Status, error) {
 	defer poll.Stop()
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
-	for {
+	for look := true; ; {
+		if look {
+			if status, err := f.ended(ctx); err != nil {
+				return wire.Status{}, err
+			} else if status != nil {
+				return *status, f.send()
+			}
+		}
 		if err := f.send(); err != nil {
 			return wire.Status{}, err
 		}
-		look := false
+		look = false
 		select {
 		case <-ctx.Done():
 			return wire.Status{}, ctx.Err()
@@ -89,14 +96,6 @@ func (f *follower) follow(ctx context.Context) (wire.Status, error) {
 			if err := f.beat(); err != nil {
 				return wire.Status{}, err
 			}
-		}
-		if !look {
-			continue
-		}
-		if status, err := f.ended(ctx); err != nil {
-			return wire.Status{}, err
-		} else if status != nil {
-			return *status, f.send()
 		}
 	}
 }

@@ -74,8 +74,8 @@ func order(run *store.Run, grace time.Duration) error {
 	return nil
 }
 
-// await waits until a run has ended; what is left of one whose supervisor dies,
-// or does nothing, is killed.
+// await waits until a run has ended. A supervisor that does not end it in time is
+// killed, and then its guard; what is left of them is found by settle.
 func await(ctx context.Context, run *store.Run, within time.Duration) error {
 	alive, err := run.Alive()
 	if err != nil {
@@ -86,22 +86,48 @@ func await(ctx context.Context, run *store.Run, within time.Duration) error {
 		defer alive.Close()
 		ended <- alive.Wait()
 	}()
-	select {
-	case err := <-ended:
-		if err != nil {
-			return fmt.Errorf("wait for run %s: %w", run.ID, err)
+	for _, harder := range []func(store.Process) process.Process{
+		func(p store.Process) process.Process {
+			return process.Process{PID: p.Supervisor, Start: p.SupervisorStart}
+		},
+		func(p store.Process) process.Process { return process.Process{PID: p.Guard, Start: p.GuardStart} },
+		nil,
+	} {
+		select {
+		case err := <-ended:
+			if err != nil {
+				return fmt.Errorf("wait for run %s: %w", run.ID, err)
+			}
+			return settle(ctx, run)
+		case <-ctx.Done():
+			return fmt.Errorf("wait for run %s: %w", run.ID, ctx.Err())
+		case <-time.After(within):
+			within = patience
 		}
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(within):
-		if err := killSupervisor(run); err != nil {
+		if harder == nil {
+			break
+		}
+		if err := killProcess(run, harder); err != nil {
 			return err
 		}
-		if err := <-ended; err != nil {
-			return fmt.Errorf("wait for run %s: %w", run.ID, err)
-		}
 	}
-	return settle(ctx, run)
+	return fmt.Errorf("end run %s: %w", run.ID, process.ErrSurvivors)
+}
+
+// killProcess kills one of the processes that a run has on record.
+func killProcess(run *store.Run, which func(store.Process) process.Process) error {
+	known, err := run.Process()
+	if err != nil {
+		return err
+	}
+	where, err := process.Where()
+	if err != nil {
+		return err
+	}
+	if known == nil || known.Where != where {
+		return fmt.Errorf("end run %s: its processes are not known here", run.ID)
+	}
+	return process.Kill(which(*known))
 }
 
 // supervisorLives tells whether a run's supervisor does.
@@ -112,23 +138,6 @@ func supervisorLives(run *store.Run) (bool, error) {
 	}
 	defer alive.Close()
 	return alive.Held()
-}
-
-// killSupervisor ends a supervisor that does not do what it is told. Its program
-// dies with it, or is an orphan that settle finds.
-func killSupervisor(run *store.Run) error {
-	known, err := run.Process()
-	if err != nil {
-		return err
-	}
-	where, err := process.Where()
-	if err != nil {
-		return err
-	}
-	if known == nil || known.Where != where {
-		return fmt.Errorf("end run %s: its supervisor cannot be found", run.ID)
-	}
-	return process.Kill(process.Process{PID: known.Supervisor, Start: known.SupervisorStart})
 }
 
 // settle makes an end of a run whose supervisor is gone: where it left no status
@@ -149,21 +158,13 @@ func settle(ctx context.Context, run *store.Run) error {
 	if err != nil {
 		return err
 	}
-	where, err := process.Where()
-	if err != nil {
-		return err
-	}
 	status := wire.Status{Code: -1, EndedAt: time.Now().UTC()}
-	orphans := process.Orphans{Mark: run.Record.Mark}
 	if known != nil {
 		status.StartedAt = known.StartedAt
-		if known.Where == where {
-			orphans.Leader = process.Process{PID: known.PID, Start: known.Start}
-		}
 	}
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	if status.Leftovers, err = process.Sweep(ctx, orphans); err != nil {
+	if status.Leftovers, err = process.Sweep(ctx, run.Record.Mark); err != nil {
 		return fmt.Errorf("end run %s: %w", run.ID, err)
 	}
 	return run.SetStatus(status)

@@ -30,8 +30,8 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	switch command {
 	case confine.NothingCommand:
 		return 0
-	case confine.InitCommand:
-		return complain(stderr, confine.RunInit())
+	case confine.GuardCommand:
+		return complain(stderr, confine.RunGuard())
 	case "attach", superviseCommand:
 		c, err := parse(args)
 		if err == nil {
@@ -140,7 +140,7 @@ func refusal(err error) wire.Reply {
 		reply.Fault = wire.FaultRunning
 	case errors.Is(err, errInputClosed):
 		reply.Fault = wire.FaultInputClosed
-	case errors.Is(err, errInvalid), errors.Is(err, store.ErrInvalidID):
+	case errors.Is(err, errInvalid), errors.Is(err, store.ErrInvalidID), errors.Is(err, store.ErrRelative):
 		reply.Fault = wire.FaultInvalid
 	}
 	return reply

@@ -30,12 +30,12 @@ func start(ctx context.Context, c *call, stdin io.Reader) (wire.Reply, error) {
 		return wire.Reply{}, err
 	}
 	defer release()
-	existing, err := sameToken(c)
+	if err := take(ctx, c, c.id); err != nil {
+		return wire.Reply{}, err
+	}
+	existing, err := replaceable(ctx, c)
 	if err != nil || existing {
 		return wire.Reply{Existing: existing}, err
-	}
-	if err := take(ctx, c, ""); err != nil {
-		return wire.Reply{}, err
 	}
 	run, alive, err := c.root.Create(c.id, c.token)
 	if err != nil {
@@ -46,8 +46,9 @@ func start(ctx context.Context, c *call, stdin io.Reader) (wire.Reply, error) {
 	return wire.Reply{}, spawn(c, spec, alive)
 }
 
-// sameToken tells whether the run is there with the caller's token.
-func sameToken(c *call) (bool, error) {
+// replaceable ends what an older token started under the same ID, and tells
+// whether the run is there with the caller's token.
+func replaceable(ctx context.Context, c *call) (existing bool, err error) {
 	run, err := c.root.Run(c.id)
 	if errors.Is(err, store.ErrNoRun) {
 		return false, nil
@@ -56,7 +57,10 @@ func sameToken(c *call) (bool, error) {
 		return false, err
 	}
 	defer run.Close()
-	return run.Record.Token == c.token, nil
+	if run.Record.Token == c.token {
+		return true, nil
+	}
+	return false, kill(ctx, run)
 }
 
 // take makes the caller's token the one that holds the workspace. Runs of older

@@ -71,7 +71,7 @@ func testCancelPolite(b *bench) {
 	}
 	exit := wait()
 	b.ended(exit, 9, "")
-	if out.text() != "ready\nbye\n" || !exit.Cancelled {
+	if out.stdout.String() != "ready\nbye\n" || !exit.Cancelled {
 		b.Errorf("printed %q, exit %+v", out.text(), exit)
 	}
 }

@@ -100,7 +100,7 @@ func testSupervisorKilled(b *bench) {
 	}
 	b.noProcesses()
 	if pids := b.strays(); len(pids) > 0 {
-		b.Logf("without a supervisor, processes that gave up mark and session are not found: %v", pids)
+		b.Errorf("processes without a mark are left: %v", pids)
 	}
 	if out.text() != "ready\n" {
 		b.Errorf("printed %q", out.text())

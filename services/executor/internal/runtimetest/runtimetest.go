@@ -91,6 +91,7 @@ type printed struct {
 	stdout, stderr bytes.Buffer
 	both           bytes.Buffer
 	frames         []domain.Frame
+	part           bool // not from the start
 }
 
 func (p *printed) emit(frame domain.Frame) error {
@@ -101,7 +102,7 @@ func (p *printed) emit(frame domain.Frame) error {
 	if frame.Stream == domain.Stderr {
 		stream = &p.stderr
 	}
-	if frame.Offset != int64(stream.Len()) && len(p.frames) > 0 {
+	if frame.Offset != int64(stream.Len()) && !p.part {
 		return fmt.Errorf("frame of stream %d is at offset %d, want %d", frame.Stream, frame.Offset, stream.Len())
 	}
 	stream.Write(frame.Data)
@@ -120,7 +121,7 @@ func (b *bench) attach(ref domain.RunRef, from int64) (*printed, domain.Exit) {
 	b.Helper()
 	ctx, stop := context.WithTimeout(b.Context(), 2*patience)
 	defer stop()
-	out := &printed{}
+	out := &printed{part: from != 0}
 	exit, err := b.runtime.Attach(ctx, ref, from, out.emit)
 	if err != nil {
 		b.Fatalf("Attach: %v", err)

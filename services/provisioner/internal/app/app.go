@@ -61,7 +61,13 @@ func (a *App) Handle(ctx context.Context, id string, delivery Delivery) error {
 	default:
 		end = contract.OperationCompleted{Attempt: op.Attempt, At: now}
 	}
-	return a.end(ctx, op, end)
+	if err := a.end(ctx, op, end); err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+		return err
+	}
+	return nil
 }
 
 // carryOut returns why the operation failed, or an error that leaves it open:

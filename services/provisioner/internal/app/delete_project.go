@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -129,6 +130,9 @@ func (a *App) endOperation(ctx context.Context, id string, w *watch) (contract.O
 		}
 		return nil, nil
 	})
+	if errors.Is(err, contract.ErrNotFound) {
+		return other, nil // older than the log: nobody runs it any more
+	}
 	if err != nil {
 		return other, fmt.Errorf("cancel %s: %w", id, err)
 	}

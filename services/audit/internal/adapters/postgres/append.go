@@ -19,6 +19,12 @@ func (v View) Append(ctx context.Context, after uint64, events []app.Event, ids 
 		return nil
 	}
 	last := events[len(events)-1].Seq
+	bodies := make([]json.RawMessage, len(events)) // nil for what a column of type json would refuse
+	for i, e := range events {
+		if storable(e.Data) {
+			bodies[i] = e.Data
+		}
+	}
 	return pgx.BeginFunc(ctx, v.Pool, func(tx pgx.Tx) error {
 		if err := claim(ctx, tx, after, last); err != nil {
 			return err
@@ -28,10 +34,10 @@ func (v View) Append(ctx context.Context, after uint64, events []app.Event, ids 
 			return err
 		}
 		folded := fold(now)
-		if err := insertEvents(ctx, tx, events, folded.Legal); err != nil {
+		if err := insertEvents(ctx, tx, events, bodies, folded.Legal); err != nil {
 			return err
 		}
-		if err := upsertOperations(ctx, tx, folded.Changed); err != nil {
+		if err := upsertOperations(ctx, tx, folded.Changed, bodies); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `update projection set seq = $1 where name = 'operations'`, int64(last)); err != nil {
@@ -77,7 +83,7 @@ func current(ctx context.Context, tx pgx.Tx, ids []string) (map[string]contract.
 	return now, nil
 }
 
-func insertEvents(ctx context.Context, tx pgx.Tx, events []app.Event, legal []bool) error {
+func insertEvents(ctx context.Context, tx pgx.Tx, events []app.Event, bodies []json.RawMessage, legal []bool) error {
 	columns := []string{
 		"seq", "event_id", "entity", "entity_id", "type", "project", "actor", "time", "legal", "data", "raw", "headers",
 	}
@@ -87,10 +93,13 @@ func insertEvents(ctx context.Context, tx pgx.Tx, events []app.Event, legal []bo
 		if err != nil {
 			return nil, fmt.Errorf("encode headers of event %d: %w", e.Seq, err)
 		}
-		data, raw := body(e.Data)
+		var raw []byte
+		if bodies[i] == nil {
+			raw = append([]byte{}, e.Data...) // never nil, so that it is not null
+		}
 		return []any{
 			int64(e.Seq), text(e.ID), text(e.Entity), text(e.Key), text(e.Type), text(e.Project), text(e.Actor),
-			e.Time, legal[i], data, raw, json.RawMessage(headers),
+			e.Time, legal[i], bodies[i], raw, json.RawMessage(headers),
 		}, nil
 	})
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"operation_events"}, columns, rows); err != nil {
@@ -109,7 +118,7 @@ on conflict (id) do update set
 	created_at = excluded.created_at, finished_at = excluded.finished_at, last_seq = excluded.last_seq, doc = excluded.doc
 where operations.last_seq < excluded.last_seq`
 
-func upsertOperations(ctx context.Context, tx pgx.Tx, changed []app.Changed) error {
+func upsertOperations(ctx context.Context, tx pgx.Tx, changed []app.Changed, bodies []json.RawMessage) error {
 	if len(changed) == 0 {
 		return nil
 	}
@@ -119,7 +128,7 @@ func upsertOperations(ctx context.Context, tx pgx.Tx, changed []app.Changed) err
 	cancels, docs := make([]bool, n), make([]json.RawMessage, n)
 	created, finished := make([]time.Time, n), make([]*time.Time, n)
 	for i, c := range changed {
-		doc, err := document(c)
+		doc, err := document(c, bodies[c.Event])
 		if err != nil {
 			return err
 		}

@@ -27,22 +27,11 @@ func text(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// body is the value of the columns data and raw: one of them is nil.
-func body(b []byte) (data json.RawMessage, raw []byte) {
-	if storable(b) {
-		return b, nil
-	}
-	if b == nil {
-		b = []byte{}
-	}
-	return nil, b
-}
-
 // document is an operation's snapshot as it came, or, where PostgreSQL would
 // refuse that, as it was understood.
-func document(c app.Changed) (json.RawMessage, error) {
-	if storable(c.Body) {
-		return c.Body, nil
+func document(c app.Changed, body json.RawMessage) (json.RawMessage, error) {
+	if body != nil {
+		return body, nil
 	}
 	c.Seq = 0
 	doc, err := json.Marshal(c.Operation)

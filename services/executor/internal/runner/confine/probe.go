@@ -14,7 +14,7 @@ const NothingCommand = "nothing"
 // Probe finds what the kernel offers, by trying.
 func Probe() wire.Probe {
 	probe := wire.Probe{LandlockABI: landlockABI(), Root: os.Getuid() == 0}
-	pid, err := startInit(nil, NothingCommand)
+	pid, err := fork(nil, NothingCommand, "probe", true)
 	if err != nil {
 		probe.Why = err.Error()
 		return probe

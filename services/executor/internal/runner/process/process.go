@@ -96,6 +96,24 @@ func Below(table []Process, roots ...int) []Process {
 	return below
 }
 
+// KillBelow kills what descends from a process now, but for the one with the PID
+// spare. seen, where it is not nil, collects by PID and start what it found alive.
+func KillBelow(root, spare int, seen map[Process]bool) {
+	table, err := Table()
+	if err != nil {
+		return // callers come again
+	}
+	for _, p := range Below(table, root) {
+		if p.Zombie || p.PID == spare {
+			continue
+		}
+		if seen != nil {
+			seen[Process{PID: p.PID, Start: p.Start}] = true
+		}
+		_ = Kill(p)
+	}
+}
+
 // Marked tells whether a process carries a mark in the environment that it was
 // started with.
 func Marked(pid int, mark string) bool {

@@ -13,16 +13,10 @@ var ErrSurvivors = errors.New("processes did not end")
 // sweepPause is the time between two looks at the processes of the machine.
 const sweepPause = 5 * time.Millisecond
 
-// Orphans names the processes of a run whose supervisor is gone.
-type Orphans struct {
-	Mark string
-	// Leader, where it is not zero, was the leader of the run's session.
-	Leader Process
-}
-
-// Sweep kills the orphans, and all that descends from them, until none is left
-// or ctx ends. It returns how many it killed.
-func Sweep(ctx context.Context, orphans Orphans) (int, error) {
+// Sweep kills the processes that carry a mark, and all that descends from them,
+// until none is left or ctx ends. It returns how many it killed. It is for what
+// neither supervisor nor guard could end.
+func Sweep(ctx context.Context, mark string) (int, error) {
 	ticker := time.NewTicker(sweepPause)
 	defer ticker.Stop()
 	killed := map[Process]bool{}
@@ -31,7 +25,7 @@ func Sweep(ctx context.Context, orphans Orphans) (int, error) {
 		if err != nil {
 			return len(killed), err
 		}
-		found := orphans.in(table)
+		found := marked(table, mark)
 		if len(found) == 0 {
 			return len(killed), nil
 		}
@@ -49,22 +43,13 @@ func Sweep(ctx context.Context, orphans Orphans) (int, error) {
 	}
 }
 
-// in finds the orphans of a table. A process is known by the mark that it
-// inherited, by the session of the leader, or by descent from one of these.
-func (o Orphans) in(table []Process) []Process {
-	session := o.Leader.PID
-	for _, process := range table {
-		if process.PID == session && process.Start != o.Leader.Start {
-			session = 0 // the number has gone to a stranger
-		}
-	}
+// marked finds the processes of a table that carry a mark or descend from one
+// that does.
+func marked(table []Process, mark string) []Process {
 	var found []Process
 	var roots []int
 	for _, process := range table {
-		if process.Zombie {
-			continue
-		}
-		if (session != 0 && process.Session == session) || Marked(process.PID, o.Mark) {
+		if !process.Zombie && Marked(process.PID, mark) {
 			found = append(found, process)
 			roots = append(roots, process.PID)
 		}

@@ -19,18 +19,20 @@ import (
 type Record struct {
 	Token     uint64    `json:"token"`
 	Mark      string    `json:"mark"` // value of RDEV_RUN in the environment of its processes
+	Key       string    `json:"key"`  // who can read it may give the supervisor orders
 	CreatedAt time.Time `json:"created_at"`
 }
 
 // Process is what a supervisor started.
 type Process struct {
-	PID       int       `json:"pid"`   // also its group and session
-	Start     uint64    `json:"start"` // clock ticks since boot: tells it from another with its PID
-	Where     string    `json:"where"` // the boot and PID namespace that PID belongs to
+	Where     string    `json:"where"` // the boot and PID namespace that the PIDs belong to
 	StartedAt time.Time `json:"started_at"`
-	// Supervisor and SupervisorStart name the supervisor likewise.
+	// Supervisor and Guard are PIDs; the clock ticks since boot at which they
+	// started tell them from others with the same.
 	Supervisor      int    `json:"supervisor"`
 	SupervisorStart uint64 `json:"supervisor_start"`
+	Guard           int    `json:"guard"`
+	GuardStart      uint64 `json:"guard_start"`
 }
 
 // reserveSize is the room that is kept for a status, in bytes.

@@ -31,6 +31,8 @@ import (
 var (
 	// ErrNoRun is returned for a run that has no directory.
 	ErrNoRun = errors.New("no such run")
+	// ErrRelative is returned for a state directory whose path is not absolute.
+	ErrRelative = errors.New("path of state directory is not absolute")
 	// ErrInvalidID is returned for an ID that cannot be the name of a directory.
 	ErrInvalidID = errors.New("invalid run id")
 )
@@ -43,7 +45,7 @@ type Root struct{ dir string }
 // Open opens a state directory, which is made where it does not exist.
 func Open(dir string) (*Root, error) {
 	if !filepath.IsAbs(dir) {
-		return nil, fmt.Errorf("open state directory %q: not absolute", dir)
+		return nil, fmt.Errorf("%w: %q", ErrRelative, dir)
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "runs"), 0o700); err != nil {
 		return nil, fmt.Errorf("open state directory: %w", err)
@@ -141,7 +143,8 @@ func (r *Root) Create(id string, token uint64) (*Run, *os.File, error) {
 		return nil, nil, fmt.Errorf("create run %s: %w", id, err)
 	}
 	run := &Run{ID: id, dir: dir, Record: Record{
-		Token: token, Mark: id + "." + strconv.FormatUint(token, 10) + "." + rand.Text(), CreatedAt: time.Now().UTC(),
+		Token: token, Mark: id + "." + strconv.FormatUint(token, 10) + "." + rand.Text(), Key: rand.Text(),
+		CreatedAt: time.Now().UTC(),
 	}}
 	alive, err := run.prepare()
 	if err != nil {

@@ -8,37 +8,22 @@ import (
 
 	"github.com/orchard9/rdev/services/executor/internal/runner/confine"
 	"github.com/orchard9/rdev/services/executor/internal/runner/process"
-	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
 )
 
-// ending is how the program ended.
-type ending struct {
-	code   int
-	signal string
-}
+// politeSweeps is the number of sweeps that spare the guard, which ends when the
+// rest has, and tells how the program did.
+const politeSweeps = 3
 
-// child is the program, or the init of the namespaces that it is in.
+// child is the guard with everything below it.
 type child struct {
-	pid    int
-	init   *confine.Init
-	exited chan ending   // how the program ended, once
-	none   chan struct{} // closed when no process is left below the supervisor
+	guard  *confine.Guard
+	exited chan confine.Report // how the program ended, once
+	none   chan struct{}       // closed when no process is left below the supervisor
+	sweeps int
 }
 
-// startChild starts the program of a run. Its standard files are the caller's
-// to close.
-func startChild(spec wire.Spec, files [3]*os.File) (*child, error) {
-	c := &child{exited: make(chan ending, 1), none: make(chan struct{})}
-	var err error
-	if spec.Confine != nil && spec.Confine.Namespaces {
-		c.init, err = confine.StartInNamespaces(spec, files)
-		if err == nil {
-			c.pid = c.init.PID
-		}
-	} else {
-		c.pid, err = confine.Start(spec, files)
-	}
-	return c, err
+func newChild(guard *confine.Guard) *child {
+	return &child{guard: guard, exited: make(chan confine.Report, 1), none: make(chan struct{})}
 }
 
 // watch reaps everything that ends below the supervisor. The kernel hands the
@@ -48,53 +33,35 @@ func (c *child) watch() {
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
-		if c.init == nil {
-			return
-		}
-		if report, err := c.init.Next(); err == nil {
-			c.exited <- ending{report.Code, report.Signal}
+		if report, err := c.guard.Next(); err == nil {
+			c.exited <- report
 		}
 	}()
 	for {
 		var status unix.WaitStatus
-		pid, err := unix.Wait4(-1, &status, 0, nil)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err != nil:
+		if _, err := unix.Wait4(-1, &status, 0, nil); err != nil && !errors.Is(err, unix.EINTR) {
 			<-told
 			close(c.none)
 			return
-		case pid == c.pid && c.init == nil:
-			c.exited <- ending{confine.Code(status), confine.Signal(status)}
 		}
 	}
-}
-
-// terminate asks the program's group to end. Once the program was reaped the
-// group's number may be a stranger's, so it is not to be called then.
-func (c *child) terminate() {
-	if c.init != nil {
-		_ = unix.Kill(c.pid, unix.SIGTERM) // which passes it on
-		return
-	}
-	_ = unix.Kill(-c.pid, unix.SIGTERM)
 }
 
 // kill kills everything below the supervisor that it can see now; what it does
-// not see, or cannot kill yet, is for the next time. seen collects what was
-// alive, without the child itself.
+// not see, or cannot kill yet, is for the next time. seen, where it is not nil,
+// collects what was alive but for the guard.
 func (c *child) kill(seen map[process.Process]bool) {
-	table, err := process.Table()
-	if err != nil {
-		return
+	c.sweeps++
+	spare := 0
+	if c.sweeps <= politeSweeps {
+		spare = c.guard.PID
 	}
-	for _, p := range process.Below(table, os.Getpid()) {
-		if p.Zombie {
-			continue
+	process.KillBelow(os.Getpid(), spare, seen)
+	if seen != nil {
+		for p := range seen {
+			if p.PID == c.guard.PID {
+				delete(seen, p)
+			}
 		}
-		if p.PID != c.pid {
-			seen[process.Process{PID: p.PID, Start: p.Start}] = true
-		}
-		_ = process.Kill(p)
 	}
 }

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,9 @@ const answerWithin = 10 * time.Second
 // Order is what a supervisor is told through its socket: one line of JSON, and
 // then Size bytes of input. It answers with a line that holds a wire.Reply.
 type Order struct {
+	// Key is that of the run's record. A confined program can reach the socket,
+	// but cannot read the record.
+	Key string `json:"key"`
 	// Cancel begins the ladder; the answer does not wait for its end.
 	Cancel bool          `json:"cancel,omitempty"`
 	Grace  time.Duration `json:"grace,omitempty"`
@@ -34,7 +38,7 @@ func Tell(run *store.Run, order Order, data []byte) (wire.Reply, error) {
 		return reply, fmt.Errorf("reach supervisor of run %s: %w", run.ID, err)
 	}
 	defer conn.Close()
-	order.Size = len(data)
+	order.Key, order.Size = run.Record.Key, len(data)
 	err = errors.Join(conn.SetDeadline(time.Now().Add(answerWithin)), json.NewEncoder(conn).Encode(order))
 	if err == nil {
 		_, err = conn.Write(data)
@@ -50,6 +54,7 @@ func Tell(run *store.Run, order Order, data []byte) (wire.Reply, error) {
 
 // desk takes the orders.
 type desk struct {
+	key     string
 	in      *input
 	cancels chan time.Duration
 	over    chan struct{} // closed when nothing is left to cancel
@@ -84,6 +89,9 @@ func (d *desk) obey(conn *net.UnixConn) error {
 	var order Order
 	if err := decoder.Decode(&order); err != nil {
 		return fmt.Errorf("read order: %w", err)
+	}
+	if subtle.ConstantTimeCompare([]byte(order.Key), []byte(d.key)) != 1 {
+		return errors.New("read order: wrong key")
 	}
 	if order.Cancel {
 		select {

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/orchard9/rdev/services/executor/internal/runner/confine"
 	"github.com/orchard9/rdev/services/executor/internal/runner/process"
 	"github.com/orchard9/rdev/services/executor/internal/runner/store"
 	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
@@ -45,9 +46,11 @@ func Run(run *store.Run) error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become subreaper: %w", err)
 	}
-	signals := make(chan os.Signal, 1)
-	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGPIPE, unix.SIGXFSZ)
+	signals, deaf := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM)
+	// The program would inherit that a signal is ignored, but not that nobody
+	// reads of it.
+	signal.Notify(deaf, unix.SIGHUP, unix.SIGINT, unix.SIGXFSZ)
 	var spec wire.Spec
 	specIn := os.NewFile(specFD, "spec")
 	if err := json.NewDecoder(specIn).Decode(&spec); err != nil {
@@ -76,6 +79,7 @@ type supervisor struct {
 	pump    *pump
 	child   *child
 	desk    *desk
+	alive   *os.File // open to the end
 	control *net.UnixListener
 }
 
@@ -100,18 +104,19 @@ func (s *supervisor) start(spec wire.Spec) error {
 	if err != nil {
 		return fmt.Errorf("make control socket: %w", err)
 	}
-	s.child, err = startChild(spec, [3]*os.File{stdin, stdout, stderr})
+	alive := os.NewFile(aliveFD, "alive")
+	guard, err := confine.StartGuarded(spec, s.run.Record.Mark, [3]*os.File{stdin, stdout, stderr}, alive)
 	_, _, _ = stdin.Close(), stdout.Close(), stderr.Close()
 	if err != nil {
 		return err
 	}
-	s.pump = pump
+	s.alive, s.child, s.pump = alive, newChild(guard), pump
 	go pump.run()
 	err = s.record()
 	go s.child.watch()
 	in := newInput(spec.Stdin, spec.KeepStdin)
 	go in.feed(feed)
-	s.desk = &desk{in: in, cancels: make(chan time.Duration), over: make(chan struct{})}
+	s.desk = &desk{key: s.run.Record.Key, in: in, cancels: make(chan time.Duration), over: make(chan struct{})}
 	go s.desk.serve(s.control)
 	if err != nil {
 		// The program runs, but nobody could find it after a crash. End it.
@@ -125,13 +130,13 @@ func (s *supervisor) record() error {
 	if err != nil {
 		return err
 	}
-	program, programErr := process.Find(s.child.pid)
+	guard, guardErr := process.Find(s.child.guard.PID)
 	self, selfErr := process.Find(os.Getpid())
-	if err := errors.Join(programErr, selfErr); err != nil {
+	if err := errors.Join(guardErr, selfErr); err != nil {
 		return err
 	}
 	return s.run.SetProcess(store.Process{
-		PID: program.PID, Start: program.Start, Where: where, StartedAt: s.status.StartedAt,
+		Guard: guard.PID, GuardStart: guard.Start, Where: where, StartedAt: s.status.StartedAt,
 		Supervisor: self.PID, SupervisorStart: self.Start,
 	})
 }
@@ -147,11 +152,11 @@ func (s *supervisor) follow(signals <-chan os.Signal) {
 	leftovers := map[process.Process]bool{}
 	pumped := s.pump.done
 	kill := func() {
-		seen := leftovers
-		if !ended {
-			seen = map[process.Process]bool{} // not outliving the program
+		if ended {
+			s.child.kill(leftovers)
+		} else {
+			s.child.kill(nil) // nothing has outlived the program
 		}
-		s.child.kill(seen)
 		pause := sweepPause
 		if attempts++; attempts > 200 {
 			pause = sweepSlow
@@ -162,7 +167,7 @@ func (s *supervisor) follow(signals <-chan os.Signal) {
 		if !ended {
 			s.status.Cancelled = true
 			if grace > 0 {
-				s.child.terminate()
+				_ = s.child.guard.Terminate() // one that is gone ends the run anyway
 			}
 		}
 		killed = time.After(grace)
@@ -175,7 +180,7 @@ func (s *supervisor) follow(signals <-chan os.Signal) {
 		case <-s.child.none:
 			over = true
 		case end := <-s.child.exited:
-			ended, s.status.Code, s.status.Signal = true, end.code, end.signal
+			ended, s.status.Code, s.status.Signal = true, end.Code, end.Signal
 			s.status.EndedAt = time.Now().UTC()
 			s.desk.in.end()
 			drained = time.After(drainGrace)
@@ -212,9 +217,9 @@ func (s *supervisor) settle(ended bool, leftovers int) {
 	if !ended {
 		select {
 		case end := <-s.child.exited:
-			s.status.Code, s.status.Signal = end.code, end.signal
+			s.status.Code, s.status.Signal = end.Code, end.Signal
 		default:
-			// Its init was killed before it could tell, and it with it.
+			// The guard was killed before it could tell, and the program with it.
 			s.status.Code, s.status.Signal = -1, "SIGKILL"
 		}
 		s.status.EndedAt = time.Now().UTC()

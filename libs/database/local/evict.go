@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	clearPoll     = 20 * time.Millisecond
-	clearPatience = 5 * time.Second // before the harder signal
+	evictPoll     = 20 * time.Millisecond
+	evictPatience = 5 * time.Second // before the harder signal
 )
 
-// clear deals with what a server that was not stopped left behind. As we hold
+// evict deals with what a server that was not stopped left behind. As we hold
 // the lock nobody supervises its processes: those that still run are orphans,
 // or about to end, and are made to. The note of its process id stays, because
 // it also names the shared memory by which the new server sees that really
 // nobody uses the data; but the id may belong to an innocent process by now, for
 // which the server would refuse to start. So it is replaced by our own, which
 // the server, being our child, knows to be stale.
-func clear(ctx context.Context, data string) error {
+func evict(ctx context.Context, data string) error {
 	note := filepath.Join(data, "postmaster.pid")
 	if _, err := os.Stat(note); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -54,10 +54,10 @@ func endAll(ctx context.Context, data string) error {
 			return nil
 		}
 		sign, waited := syscall.SIGQUIT, time.Since(began)
-		if waited > clearPatience {
+		if waited > evictPatience {
 			sign = syscall.SIGKILL
 		}
-		if waited > 2*clearPatience {
+		if waited > 2*evictPatience {
 			return fmt.Errorf("processes %v, left behind by an earlier server, do not end", left)
 		}
 		for _, pid := range left {
@@ -65,7 +65,7 @@ func endAll(ctx context.Context, data string) error {
 				return fmt.Errorf("end process %d, left behind by an earlier server: %w", pid, err)
 			}
 		}
-		if err := wait(ctx, clearPoll); err != nil {
+		if err := wait(ctx, evictPoll); err != nil {
 			return err
 		}
 	}

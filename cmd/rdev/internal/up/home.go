@@ -1,0 +1,108 @@
+package up
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/orchard9/rdev/libs/bus/embedded"
+)
+
+// home is $RDEV_HOME.
+//
+//	api-key         the first key, 0600
+//	nats-password   of the user rdev, 0600
+//	ready.json      while everything is up
+//	nats/           streams
+//	postgres/       cluster, log
+//	workspaces/     projects
+type home struct{ dir string }
+
+func (h home) path(name string) string { return filepath.Join(h.dir, name) }
+
+func (h home) make() error {
+	if err := os.MkdirAll(h.dir, 0o700); err != nil {
+		return fmt.Errorf("RDEV_HOME: %w", err)
+	}
+	return nil
+}
+
+// apiKey is the installation's first key, made where there is none.
+func (h home) apiKey() (key string, created bool, err error) {
+	return h.secret("api-key", "rdev_")
+}
+
+// secret reads a file that only its owner can read, or makes it.
+func (h home) secret(name, prefix string) (secret string, created bool, err error) {
+	text, err := os.ReadFile(h.path(name))
+	if err == nil {
+		if secret = strings.TrimSpace(string(text)); secret != "" {
+			return secret, false, nil
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", false, fmt.Errorf("read %s: %w", name, err)
+	}
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails
+	secret = prefix + hex.EncodeToString(random)
+	return secret, true, h.write(name, []byte(secret+"\n"))
+}
+
+// write replaces a file in one step, so that nobody reads half of it.
+func (h home) write(name string, text []byte) error {
+	next := h.path(name + ".new")
+	if err := os.WriteFile(next, text, 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	if err := os.Rename(next, h.path(name)); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+func (h home) announce(r Ready) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("ready.json: %w", err)
+	}
+	return h.write("ready.json", append(text, '\n'))
+}
+
+// forget removes what an rdev left that is not up any more.
+func (h home) forget() error {
+	if err := os.Remove(h.path("ready.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove ready.json: %w", err)
+	}
+	return nil
+}
+
+// startNATS starts the server. Its store's lock is what keeps a second rdev off
+// the home. A password keeps out what runs on this machine, as an agent does.
+func startNATS(cfg Config, home home, log *slog.Logger) (*embedded.Server, error) {
+	host, portText, err := net.SplitHostPort(cfg.NATSAddr)
+	port, portErr := strconv.Atoi(portText)
+	if err := errors.Join(err, portErr); err != nil {
+		return nil, fmt.Errorf("RDEV_NATS_ADDR: %w", err)
+	}
+	password, _, err := home.secret("nats-password", "")
+	if err != nil {
+		return nil, err
+	}
+	server, err := embedded.Start(embedded.Options{
+		Dir: home.path("nats"), Host: host, Port: port, User: "rdev", Password: password,
+		Unsynced: cfg.Unsynced, Log: log.With("service", "nats"),
+	})
+	if errors.Is(err, embedded.ErrLocked) {
+		return nil, fmt.Errorf("%w on %s: use it, stop it, or set another RDEV_HOME", ErrRunning, home.dir)
+	}
+	return server, err
+}

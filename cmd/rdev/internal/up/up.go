@@ -1,0 +1,210 @@
+// Package up is rdev on one machine: the five services, a NATS server and a
+// PostgreSQL in one process tree, as `rdev up` starts it.
+package up
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orchard9/rdev/libs/bus"
+	"github.com/orchard9/rdev/libs/bus/embedded"
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/database/local"
+	"github.com/orchard9/rdev/libs/service"
+	"github.com/orchard9/rdev/services/audit"
+	"github.com/orchard9/rdev/services/executor"
+	"github.com/orchard9/rdev/services/gateway"
+	"github.com/orchard9/rdev/services/provisioner"
+)
+
+// Config is what `rdev up` reads from its environment. What it does not name
+// the services read themselves, as EXECUTOR_TIMEOUT.
+type Config struct {
+	Home     string `env:"RDEV_HOME"`                                  // where all state is kept; ~/.rdev where empty
+	Addr     string `env:"RDEV_ADDR" envDefault:"127.0.0.1:8080"`      // where the API listens; port 0 picks a free one
+	NATSAddr string `env:"RDEV_NATS_ADDR" envDefault:"127.0.0.1:4222"` // where NATS clients may attach; port 0 picks a free one
+	Database string `env:"RDEV_DATABASE_URL"`                          // a PostgreSQL to use; one of our own where empty
+	Registry string `env:"npm_config_registry"`                        // where PostgreSQL is downloaded from, on a machine without
+	Path     string `env:"PATH"`                                       // of commands, unless EXECUTOR_PATH says otherwise
+
+	Executor executor.Config
+
+	Version string         `env:"-"`
+	Runner  string         `env:"-"` // path of rdev-runner
+	Lease   contract.Lease `env:"-"` // contract.DefaultLease where zero
+	// Unsynced acknowledges before the disk has it. For tests.
+	Unsynced bool `env:"-"`
+}
+
+// Ready is what $RDEV_HOME/ready.json tells once everything is up.
+type Ready struct {
+	URL        string `json:"url"`
+	NATSURL    string `json:"nats_url"`
+	APIKeyFile string `json:"api_key_file"`
+	PID        int    `json:"pid"`
+	// NewKey is the API key where it was made just now.
+	NewKey string `json:"-"`
+}
+
+// ErrRunning is returned where another rdev is up on the same home.
+var ErrRunning = errors.New("rdev is up already")
+
+// stopDatabase bounds the stop of PostgreSQL.
+const stopDatabase = 20 * time.Second
+
+// Run starts everything, calls ready once it answers, and runs until ctx is
+// done or a part of it ends. What it started has ended when it returns.
+func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (err error) {
+	if cfg.Lease == (contract.Lease{}) {
+		cfg.Lease = contract.DefaultLease()
+	}
+	home := home{dir: cfg.Home}
+	if err := home.make(); err != nil {
+		return err
+	}
+	if _, err := os.Stat(cfg.Runner); err != nil {
+		return fmt.Errorf("rdev-runner is missing beside rdev (make build makes both): %w", err)
+	}
+
+	server, err := startNATS(cfg, home, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	// From here on this process alone owns the home.
+	if err := home.forget(); err != nil {
+		return err
+	}
+	key, created, err := home.apiKey()
+	if err != nil {
+		return err
+	}
+	database, err := local.Start(ctx, local.Options{
+		URL: cfg.Database, Dir: home.path("postgres"), Durable: !cfg.Unsynced, Registry: cfg.Registry, Log: log.With("service", "postgres"),
+	})
+	if err != nil {
+		return fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	defer func() {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopDatabase)
+		defer cancel()
+		err = errors.Join(err, database.Stop(stop))
+	}()
+
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("the API cannot listen on RDEV_ADDR: %w", err)
+	}
+	conn, err := connect(ctx, server, cfg, log)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer conn.Close()
+
+	state := Ready{
+		URL: "http://" + listener.Addr().String(), NATSURL: server.URL(), APIKeyFile: home.path("api-key"), PID: os.Getpid(),
+	}
+	if created {
+		state.NewKey = key
+	}
+	parts := append([]service.Part{databasePart(database)}, cfg.services(home, server, database, listener, key, log)...)
+	parts = append(parts, service.Part{Name: "ready", Run: func(ctx context.Context) error {
+		if err := awaitServices(ctx, conn); err != nil {
+			return err
+		}
+		if err := home.announce(state); err != nil {
+			return err
+		}
+		ready(state)
+		<-ctx.Done()
+		return home.forget()
+	}})
+	return service.Run(ctx, parts...)
+}
+
+// databasePart ends the whole when PostgreSQL ends by itself.
+func databasePart(database *local.Server) service.Part {
+	return service.Part{Name: "postgres", Run: func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-database.Done():
+			return errors.New("the server ended by itself; its log is in $RDEV_HOME/postgres/postgres.log")
+		}
+	}}
+}
+
+// services are the five, in the order of their start: the gateway is the last
+// to start and the first to stop.
+func (cfg Config) services(home home, server *embedded.Server, database *local.Server, listener net.Listener, key string, log *slog.Logger) []service.Part {
+	inProcess := natsOptions(server)
+	url := database.URL("")
+
+	auditConfig := audit.Config{NATSURL: server.URL(), DatabaseURL: url, NATS: inProcess, Lease: cfg.Lease}
+	provisionerConfig := provisioner.Config{
+		NATSURL: server.URL(), DatabaseURL: url, Workspaces: home.path("workspaces"), NATS: inProcess, Lease: cfg.Lease,
+	}
+	cfg.Executor.NATSURL, cfg.Executor.NATS, cfg.Executor.Lease = server.URL(), inProcess, cfg.Lease
+	cfg.Executor.Runner, cfg.Executor.EndRunsOnStop = cfg.Runner, true
+	if cfg.Executor.Path == "" {
+		cfg.Executor.Path = cfg.Path
+	}
+	gatewayConfig := gateway.Config{
+		NATSURL: server.URL(), APIKey: key, Replicas: 1, Version: cfg.Version, Listener: listener, NATS: inProcess, Lease: cfg.Lease,
+	}
+	return []service.Part{
+		part("audit", audit.Run, auditConfig, log),
+		part("provisioner", provisioner.Run, provisionerConfig, log),
+		part("executor", executor.Run, cfg.Executor, log),
+		part("gateway", gateway.Run, gatewayConfig, log),
+	}
+}
+
+// part binds a service to its configuration and a logger that names it.
+func part[C any](name string, run func(context.Context, C, *slog.Logger) error, cfg C, log *slog.Logger) service.Part {
+	return service.Part{Name: name, Run: func(ctx context.Context) error { return run(ctx, cfg, log.With("service", name)) }}
+}
+
+func connect(ctx context.Context, server *embedded.Server, cfg Config, log *slog.Logger) (*bus.Conn, error) {
+	conn, err := bus.Connect(ctx, bus.Options{URL: server.URL(), Service: "up", Log: log, NATS: natsOptions(server)})
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Ensure(ctx, 1, cfg.Lease); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func natsOptions(server *embedded.Server) []nats.Option {
+	return []nats.Option{nats.InProcessServer(server.Server)}
+}
+
+// awaitServices returns once all five answer.
+func awaitServices(ctx context.Context, conn *bus.Conn) error {
+	for _, name := range []string{contract.ServiceAudit, contract.ServiceProvisioner, contract.ServiceExecutor, contract.ServiceGateway} {
+		if err := conn.AwaitService(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Announce writes the lines that a person reads when everything is up.
+func Announce(w io.Writer, r Ready) {
+	fmt.Fprintf(w, "rdev is up at %s (NATS at the nats_url of %s)\n", r.URL, filepath.Join(filepath.Dir(r.APIKeyFile), "ready.json"))
+	if r.NewKey != "" {
+		fmt.Fprintf(w, "\nThe first API key, shown this once and kept in %s:\n\n  %s\n", r.APIKeyFile, r.NewKey)
+	}
+	fmt.Fprintf(w, "\nTry, in another terminal:\n\n  rdev projects create shop\n  rdev run -p shop -- sh -c 'echo hello from $(pwd)'\n\nCtrl-C stops it.\n")
+}

@@ -1,0 +1,180 @@
+package runner_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/orchard9/rdev/services/executor/internal/runner"
+	"github.com/orchard9/rdev/services/executor/internal/runner/process"
+	"github.com/orchard9/rdev/services/executor/internal/runner/store"
+	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
+)
+
+// asRunner makes the test binary rdev-runner, as which it runs itself.
+const asRunner = "rdev-runner"
+
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == asRunner {
+		os.Exit(runner.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// bench is a state directory with a workspace.
+type bench struct {
+	*testing.T
+	root, workspace string
+}
+
+func newBench(t *testing.T) *bench {
+	return &bench{T: t, root: t.TempDir(), workspace: t.TempDir()}
+}
+
+// call runs a subcommand below sh, which may set limits first.
+func (b *bench) call(limits, stdin string, args ...string) []byte {
+	b.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	script := limits + ` exec -a ` + asRunner + ` "$@"`
+	command := exec.CommandContext(b.Context(), "bash", append([]string{"-c", script, "bash", self}, args...)...)
+	command.Stdin = strings.NewReader(stdin)
+	out, err := command.Output()
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		b.Fatal(err)
+	}
+	return out
+}
+
+func (b *bench) start(limits, id, script string, limit int64) {
+	b.Helper()
+	spec, err := json.Marshal(wire.Spec{
+		Argv: []string{"/bin/sh", "-c", script}, Workspace: b.workspace, Env: []string{"PATH=/usr/bin:/bin"}, SpoolLimit: limit,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if out := b.call(limits, string(spec), "start", "-root", b.root, "-run", id, "-token", "1"); string(out) != "{}\n" {
+		b.Fatalf("start: %s", out)
+	}
+}
+
+func (b *bench) attach(id string) (output []byte, status wire.Status) {
+	b.Helper()
+	reader := wire.NewReader(bytes.NewReader(b.call("", "", "attach", "-root", b.root, "-run", id, "-token", "1")), 0)
+	for {
+		frame, reply, err := reader.Next()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if reply != nil {
+			if reply.Status == nil {
+				b.Fatalf("attach: %+v", reply)
+			}
+			return output, *reply.Status
+		}
+		output = append(output, frame.Data...)
+	}
+}
+
+func TestAFullDiskEndsTheProgramAndIsTold(t *testing.T) {
+	b := newBench(t)
+	b.start("ulimit -f 200;", "full", "head -c 100000 /dev/zero; yes; sleep 600", 0)
+	output, status := b.attach("full")
+	if !status.Known || !strings.Contains(status.Error, "store output") || status.Dropped == 0 {
+		t.Errorf("status = %+v, want an error about the output", status)
+	}
+	if len(output) < 100_000 {
+		t.Errorf("%d bytes of output are kept, want 100000 at least", len(output))
+	}
+}
+
+func TestOutputBeyondTheLimitIsDroppedAndCounted(t *testing.T) {
+	b := newBench(t)
+	b.start("", "much", "head -c 3000000 /dev/zero; exit 5", 1<<20)
+	output, status := b.attach("much")
+	if status.Code != 5 || status.Error != "" || int64(len(output))+status.Dropped != 3_000_000 || len(output) > 1<<20 {
+		t.Errorf("%d bytes of output, status %+v", len(output), status)
+	}
+}
+
+func TestWithoutSupervisorAndGuardTheMarkFindsWhatIsLeft(t *testing.T) {
+	b := newBench(t)
+	b.start("", "lost", "setsid sleep 600 & sleep 600 & echo $!; wait", 0)
+	root, err := store.Open(b.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := root.Run("lost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	known, err := run.Process()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(time.Minute)
+	for tick := time.Tick(5 * time.Millisecond); len(b.marked(run)) != 4; <-tick { // guard, sh, its children
+		if time.Now().After(deadline) {
+			t.Fatalf("processes of the run are %v", b.marked(run))
+		}
+	}
+	_, _ = syscall.Kill(known.Supervisor, syscall.SIGSTOP), syscall.Kill(known.Guard, syscall.SIGSTOP)
+	_, _ = syscall.Kill(known.Supervisor, syscall.SIGKILL), syscall.Kill(known.Guard, syscall.SIGKILL)
+	if _, status := b.attach("lost"); status.Known {
+		t.Errorf("status = %+v, want an unknown one", status)
+	}
+	if left := b.marked(run); len(left) > 0 {
+		t.Errorf("processes %v are left", left)
+	}
+}
+
+// marked lists the processes of a run.
+func (b *bench) marked(run *store.Run) []int {
+	table, err := process.Table()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var pids []int
+	for _, p := range table {
+		if !p.Zombie && process.Marked(p.PID, run.Record.Mark) {
+			pids = append(pids, p.PID)
+		}
+	}
+	return pids
+}
+
+func TestRefusalsHaveTheirExitCodes(t *testing.T) {
+	root := t.TempDir()
+	for args, want := range map[string]wire.Fault{
+		"":                                    wire.FaultInvalid,
+		"dance -root " + root:                 wire.FaultInvalid,
+		"list -root relative":                 wire.FaultInvalid,
+		"list -unknown":                       wire.FaultInvalid,
+		"list more -root " + root:             wire.FaultInvalid,
+		"adopt -run ../x -root " + root:       wire.FaultInvalid,
+		"start -run a -root " + root:          wire.FaultInvalid,
+		"cancel -run a -root " + root:         wire.FaultNoRun,
+		"input -run a -token 1 -root " + root: wire.FaultNoRun,
+		"clean -run a -root " + root:          "",
+		"list -root " + root:                  "",
+	} {
+		var out bytes.Buffer
+		code := runner.Main(t.Context(), strings.Fields(args), strings.NewReader(""), &out, &out)
+		var reply wire.Reply
+		if err := json.Unmarshal(out.Bytes(), &reply); err != nil || reply.Fault != want || code != want.ExitCode() {
+			t.Errorf("%q: exit code %d, reply %s, want %q", args, code, out.String(), want)
+		}
+	}
+}

@@ -1,0 +1,99 @@
+// Package gateway is the service that clients talk to: it accepts requests as
+// operations, offers them to the services that carry them out, and streams what
+// comes of them. It keeps nothing itself.
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/orchard9/rdev/libs/bus"
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/service"
+	"github.com/orchard9/rdev/services/gateway/internal/adapters/httpapi"
+	natsadapter "github.com/orchard9/rdev/services/gateway/internal/adapters/nats"
+	"github.com/orchard9/rdev/services/gateway/internal/app"
+)
+
+// Config is all that the gateway reads from its environment.
+type Config struct {
+	NATSURL  string `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222"` // where JetStream listens
+	Addr     string `env:"RDEV_ADDR" envDefault:"127.0.0.1:8080"`       // where the API listens
+	HTTPAddr string `env:"GATEWAY_HTTP_ADDR"`                           // health and metrics; nothing where empty
+	// APIKey is the secret of the installation's first key, rdev_….
+	APIKey string `env:"GATEWAY_API_KEY,required"`
+	// Replicas is how many copies NATS keeps of every stream: 1, or 3 on a
+	// cluster.
+	Replicas int `env:"NATS_REPLICAS" envDefault:"1"`
+
+	Version  string         `env:"-"` // of the build
+	Listener net.Listener   `env:"-"` // instead of Addr
+	Lease    contract.Lease `env:"-"` // contract.DefaultLease where zero
+	NATS     []nats.Option  `env:"-"` // as an in-process server's
+}
+
+// Run assembles the gateway and serves until ctx is done.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	if cfg.Lease == (contract.Lease{}) {
+		cfg.Lease = contract.DefaultLease()
+	}
+	conn, err := bus.Connect(ctx, bus.Options{URL: cfg.NATSURL, Service: "gateway", Log: log, NATS: cfg.NATS})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.Ensure(ctx, cfg.Replicas, cfg.Lease); err != nil {
+		return err
+	}
+	listener := cfg.Listener
+	if listener == nil {
+		if listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+	}
+
+	if _, err := conn.Serve(log); err != nil {
+		return err
+	}
+	nats := natsadapter.Gateway{Conn: conn}
+	metrics := prometheus.NewRegistry()
+	health := service.NewHealth("gateway", metrics, service.Check{Name: "nats", Check: conn.Ready})
+	dispatcher := app.NewDispatcher(nats, log)
+	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rdev_operations_waiting", Help: "Operations that have not begun.",
+	}, func() float64 { return float64(dispatcher.Waiting()) }))
+	stopping, stopStreams := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopStreams()
+	handler := httpapi.New(httpapi.Config{
+		App: &app.App{Operations: nats, Projects: nats}, Log: conn, Queries: nats,
+		Keys: httpapi.NewBootstrapKey(cfg.APIKey), Health: health, Version: cfg.Version, Logger: log, Stopping: stopping,
+	})
+
+	log.Info("serving", "address", listener.Addr().String(), "instance", conn.Instance())
+	return service.Run(ctx,
+		health.Part(cfg.HTTPAddr),
+		service.Part{Name: "dispatcher", Run: dispatcher.Run},
+		service.Part{Name: "fold", Run: func(ctx context.Context) error { return fold(ctx, conn, dispatcher, log) }},
+		service.Part{Name: "api", Run: func(ctx context.Context) error { return service.Serve(ctx, listener, handler, stopStreams) }},
+	)
+}
+
+// fold feeds the dispatcher the log, and goes on where it was after an outage.
+func fold(ctx context.Context, conn *bus.Conn, dispatcher *app.Dispatcher, log *slog.Logger) error {
+	var next uint64
+	handle := func(e bus.Event) error {
+		next = e.Seq + 1
+		if op, err := e.Operation(); err == nil && op.ID == e.Key {
+			dispatcher.Apply(op)
+		}
+		return nil
+	}
+	return conn.Keep(ctx, log, func(ctx context.Context) error {
+		return conn.Follow(ctx, contract.EntityFilter(contract.EntityOperation), next, log, handle, dispatcher.Live)
+	})
+}

@@ -1,0 +1,122 @@
+package httpapi
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// heartbeat is how often a quiet stream says that it is alive.
+const heartbeat = 15 * time.Second
+
+// timeoutStalled ends a stream whose client does not read.
+const timeoutStalled = 30 * time.Second
+
+// frame is one message of a stream, over SSE as over WebSocket.
+type frame struct {
+	ID    uint64          `json:"id,omitempty"` // cursor, 0 for none
+	Event string          `json:"event"`
+	Data  json.RawMessage `json:"data"`
+}
+
+// sender sends frames to one client. Its error ends the stream.
+type sender interface {
+	send(frame) error
+	beat() error
+}
+
+// outputFrames makes frames of what a follower of an operation sees.
+type outputFrames struct{ to sender }
+
+// textData is the data of a stdout or stderr frame.
+type textData struct {
+	Offset   int64  `json:"offset"`
+	Data     string `json:"data"`
+	Encoding string `json:"encoding,omitempty"` // base64 where the bytes are no UTF-8
+}
+
+func (o outputFrames) Chunk(c contract.Chunk) error {
+	if c.Stream == contract.OutputAgent {
+		return o.to.send(frame{ID: c.Seq, Event: c.Stream, Data: c.Data})
+	}
+	text := textData{Offset: c.Offset, Data: string(c.Data)}
+	if !utf8.Valid(c.Data) {
+		text.Data, text.Encoding = base64.StdEncoding.EncodeToString(c.Data), "base64"
+	}
+	return o.send(c.Seq, c.Stream, text)
+}
+
+func (o outputFrames) State(op contract.Operation) error { return o.send(0, "state", view(op)) }
+
+func (o outputFrames) Gap(after, before uint64) error {
+	return o.send(0, "gap", map[string]uint64{"from": after, "to": before})
+}
+
+func (o outputFrames) Idle() error { return o.to.beat() }
+
+func (o outputFrames) end(op contract.Operation) error { return o.send(0, "end", view(op)) }
+
+func (o outputFrames) problem(p *contract.Error) error { return o.send(0, "error", p) }
+
+func (o outputFrames) send(id uint64, event string, data any) error {
+	body, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("encode %s frame: %w", event, err)
+	}
+	return o.to.send(frame{ID: id, Event: event, Data: body})
+}
+
+// sse sends frames as server-sent events.
+type sse struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	buffer  []byte
+}
+
+func newSSE(w http.ResponseWriter) *sse {
+	s := &sse{w: w, control: http.NewResponseController(w)}
+	header := w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Accel-Buffering", "no") // a proxy in between must not gather
+	w.WriteHeader(http.StatusOK)
+	return s
+}
+
+func (s *sse) send(f frame) error {
+	b := s.buffer[:0]
+	if f.ID > 0 {
+		b = append(b, "id: "...)
+		b = strconv.AppendUint(b, f.ID, 10)
+		b = append(b, '\n')
+	}
+	b = append(append(append(b, "event: "...), f.Event...), '\n')
+	// JSON of ours has no line breaks.
+	b = append(append(append(b, "data: "...), f.Data...), "\n\n"...)
+	err := s.write(b)
+	if cap(b) <= 16<<10 { // a reader of many small frames should not hold the room of the largest
+		s.buffer = b
+	}
+	return err
+}
+
+func (s *sse) beat() error { return s.write([]byte(": alive\n\n")) }
+
+func (s *sse) write(b []byte) error {
+	if err := s.control.SetWriteDeadline(time.Now().Add(timeoutStalled)); err != nil {
+		return fmt.Errorf("stream: %w", err)
+	}
+	if _, err := s.w.Write(b); err != nil {
+		return fmt.Errorf("stream: %w", err)
+	}
+	if err := s.control.Flush(); err != nil {
+		return fmt.Errorf("stream: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/orchard9/rdev/libs/api"
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/validate"
+)
+
+// createProjectRequest is the body of POST /projects.
+type createProjectRequest struct {
+	Slug       string   `json:"slug"`
+	Template   string   `json:"template"` // "default" where empty
+	Components []string `json:"components"`
+	Domains    []string `json:"domains"`
+	Database   bool     `json:"database"`
+	Cache      bool     `json:"cache"`
+}
+
+// projectView is a project as the API shows it.
+type projectView struct {
+	contract.Project
+	Repository *struct{}  `json:"repository"`
+	Domains    []struct{} `json:"domains"`
+	Database   *struct{}  `json:"database"`
+	Cache      *struct{}  `json:"cache"`
+	Runtime    runtimeOf  `json:"runtime"`
+	Workspace  *string    `json:"workspace,omitempty"` // shown under runtime
+}
+
+type runtimeOf struct {
+	Kind      string `json:"kind"` // local, kube
+	Workspace string `json:"workspace"`
+}
+
+func viewProject(p contract.Project) projectView {
+	return projectView{Project: p, Domains: []struct{}{}, Runtime: runtimeOf{Kind: p.Runtime, Workspace: p.Workspace}}
+}
+
+func (h *handlers) createProject(w http.ResponseWriter, r *http.Request) error {
+	request, err := api.DecodeJSON[createProjectRequest](w, r)
+	if err != nil {
+		return err
+	}
+	if request.Template == "" {
+		request.Template = "default"
+	}
+	v := validate.New()
+	v.Required("slug", request.Slug)
+	v.Slug("slug", request.Slug)
+	v.OneOf("template", request.Template, "default")
+	for field, asked := range map[string]bool{
+		"components": len(request.Components) > 0, "domains": len(request.Domains) > 0,
+		"database": request.Database, "cache": request.Cache,
+	} {
+		v.Check(field, !asked, "is not available on this installation")
+	}
+	if err := v.Err(); err != nil {
+		return err
+	}
+	asker, err := askerOf(r)
+	if err != nil {
+		return err
+	}
+	accepted, err := h.app.CreateProject(r.Context(), asker, contract.ProjectSpec{Slug: request.Slug, Template: request.Template})
+	if err != nil {
+		return err
+	}
+	return h.writeAccepted(w, r, accepted)
+}
+
+// slugOf is the slug in the path. One that cannot be a project's names nothing,
+// and must not become part of a subject.
+func slugOf(r *http.Request) (string, error) {
+	slug := chi.URLParam(r, "project")
+	if !validate.IsSlug(slug) {
+		return "", &contract.Error{Code: contract.CodeNotFound, Detail: "there is no project of that name"}
+	}
+	return slug, nil
+}
+
+func (h *handlers) getProject(w http.ResponseWriter, r *http.Request) error {
+	slug, err := slugOf(r)
+	if err != nil {
+		return err
+	}
+	project, err := h.app.Project(r.Context(), slug)
+	if err != nil {
+		return err
+	}
+	api.Write(w, http.StatusOK, viewProject(project))
+	return nil
+}
+
+func (h *handlers) deleteProject(w http.ResponseWriter, r *http.Request) error {
+	slug, err := slugOf(r)
+	if err != nil {
+		return err
+	}
+	asker, err := askerOf(r)
+	if err != nil {
+		return err
+	}
+	accepted, err := h.app.DeleteProject(r.Context(), asker, slug)
+	if err != nil {
+		return err
+	}
+	return h.writeAccepted(w, r, accepted)
+}
+
+func (h *handlers) listProjects(w http.ResponseWriter, r *http.Request) error {
+	limit, err := queryLimit(r)
+	if err != nil {
+		return err
+	}
+	minSeq, err := queryUint(r, "min_seq")
+	if err != nil {
+		return err
+	}
+	page, err := h.queries.Projects(r.Context(), contract.ListProjects{Limit: limit, Cursor: r.URL.Query().Get("cursor"), MinSeq: minSeq})
+	if err != nil {
+		return err
+	}
+	views := make([]projectView, 0, len(page.Projects))
+	for _, p := range page.Projects {
+		views = append(views, viewProject(p))
+	}
+	writeSeen(w, 0, page.Stale)
+	api.Write(w, http.StatusOK, map[string]any{"projects": views, "next_cursor": page.NextCursor})
+	return nil
+}

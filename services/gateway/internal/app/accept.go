@@ -1,0 +1,152 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// Errors of the ports.
+var (
+	// ErrExists is returned for an operation whose id is taken.
+	ErrExists = errors.New("the operation exists already")
+	// ErrLaneTaken is returned for a lane that holds a command.
+	ErrLaneTaken = errors.New("the lane is taken")
+)
+
+// App carries out the gateway's use cases.
+type App struct {
+	Operations Operations
+	Projects   Projects
+}
+
+// Asker is who asks, and the key that makes asking again harmless.
+type Asker struct {
+	Key            string // id of the API key
+	Actor          string // key:<name>
+	IdempotencyKey string // "" where the request is to be carried out each time it comes
+}
+
+// Accepted is an operation that was accepted, now or before.
+type Accepted struct {
+	Operation contract.Operation
+	Replayed  bool // it was accepted before, by the same request
+}
+
+// RunCommand accepts a command for a project.
+func (a *App) RunCommand(ctx context.Context, asker Asker, project string, kind string, cmd contract.Command) (Accepted, error) {
+	return a.accept(ctx, asker, contract.Operation{
+		Kind: kind, Project: project, Lane: contract.PodLane(project), Command: &cmd,
+	}, func() error { return a.requireReady(ctx, project) })
+}
+
+// CreateProject accepts a new project.
+func (a *App) CreateProject(ctx context.Context, asker Asker, spec contract.ProjectSpec) (Accepted, error) {
+	return a.accept(ctx, asker, contract.Operation{
+		Kind: contract.KindProjectCreate, Project: spec.Slug, Lane: contract.ProjectLane(spec.Slug), Spec: &spec,
+	}, func() error {
+		project, err := a.Projects.Project(ctx, spec.Slug)
+		if err == nil && project.State != contract.ProjectDeleted {
+			return &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("project %s exists already", spec.Slug)}
+		}
+		if errors.Is(err, contract.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+}
+
+// DeleteProject accepts the end of a project and all that is in it.
+func (a *App) DeleteProject(ctx context.Context, asker Asker, slug string) (Accepted, error) {
+	return a.accept(ctx, asker, contract.Operation{
+		Kind: contract.KindProjectDelete, Project: slug, Lane: contract.ProjectLane(slug),
+		Spec: &contract.ProjectSpec{Slug: slug},
+	}, func() error {
+		_, err := a.Project(ctx, slug)
+		return err
+	})
+}
+
+// Project reads a project that exists.
+func (a *App) Project(ctx context.Context, slug string) (contract.Project, error) {
+	project, err := a.Projects.Project(ctx, slug)
+	if errors.Is(err, contract.ErrNotFound) || err == nil && project.State == contract.ProjectDeleted {
+		return project, &contract.Error{Code: contract.CodeNotFound, Detail: fmt.Sprintf("there is no project %s", slug)}
+	}
+	return project, err
+}
+
+func (a *App) requireReady(ctx context.Context, slug string) error {
+	project, err := a.Project(ctx, slug)
+	if err == nil && project.State != contract.ProjectReady {
+		return &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("project %s is %s", slug, project.State)}
+	}
+	return err
+}
+
+// accept appends the operation once allowed returns nil. A request that comes
+// again with the same idempotency key meets the operation that it made, for as
+// long as the log is kept, whichever gateway it comes to.
+func (a *App) accept(ctx context.Context, asker Asker, op contract.Operation, allowed func() error) (Accepted, error) {
+	hash, err := requestHash(op)
+	if err != nil {
+		return Accepted{}, err
+	}
+	op.ID, op.Actor, op.RequestHash, op.CreatedAt = operationID(asker), asker.Actor, hash, time.Now().UTC()
+	refused := allowed()
+	if refused == nil {
+		created, err := a.Operations.Create(ctx, op)
+		if err == nil || !errors.Is(err, ErrExists) {
+			return Accepted{Operation: created}, err
+		}
+	}
+	if asker.IdempotencyKey == "" {
+		return Accepted{}, refused
+	}
+	// What made the request allowed may be gone since it was accepted.
+	before, err := a.Operations.Load(ctx, op.ID)
+	switch {
+	case errors.Is(err, contract.ErrNotFound):
+		return Accepted{}, refused
+	case err != nil:
+		return Accepted{}, err
+	case before.RequestHash != hash:
+		return Accepted{}, &contract.Error{
+			Code:   contract.CodeIdempotencyMismatch,
+			Detail: fmt.Sprintf("Idempotency-Key %q was used for another request, which made operation %s", asker.IdempotencyKey, before.ID),
+		}
+	}
+	return Accepted{Operation: before, Replayed: true}, nil
+}
+
+// namespace is of the ids that are made of idempotency keys.
+const namespace = "6f7264e2-5d6b-5d35-9d0e-0b1f1d1c7a11"
+
+func operationID(asker Asker) string {
+	if asker.IdempotencyKey == "" {
+		return uuid.Must(uuid.NewV7()).String()
+	}
+	return uuid.NewSHA1(uuid.MustParse(namespace), []byte(asker.Key+"\x00"+asker.IdempotencyKey)).String()
+}
+
+// requestHash tells what was asked for, whatever the order of its fields was.
+func requestHash(op contract.Operation) (string, error) {
+	body, err := json.Marshal(struct {
+		Kind, Project string
+		Command       *contract.Command
+		Spec          *contract.ProjectSpec
+	}{op.Kind, op.Project, op.Command, op.Spec})
+	if err != nil {
+		return "", fmt.Errorf("hash request: %w", err)
+	}
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:16]), nil
+}

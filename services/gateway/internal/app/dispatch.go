@@ -1,0 +1,179 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/gateway/internal/domain"
+)
+
+// Dispatcher offers every lane the operation that it is due to hold. It is the
+// only scheduler, and knows nothing but the log: any number of them may run,
+// for an offer that comes twice is refused by the lane or dropped by whoever
+// takes it.
+type Dispatcher struct {
+	lanes Lanes
+	log   *slog.Logger
+
+	mu    sync.Mutex
+	queue *domain.Queue[contract.Lane]
+	kinds map[string]string // of the operations that are not over
+	live  bool              // the log was read to its end once
+	turns chan turn
+	asked map[contract.Lane]bool // lanes that have a turn
+}
+
+// turn is one lane's turn to be offered to.
+type turn struct {
+	lane  contract.Lane
+	tries int
+}
+
+const (
+	// offerers is how many offers are under way at a time.
+	offerers = 32
+	// renewOffers is how often every lane is offered what it should hold
+	// already: it mends a queue that was lost.
+	renewOffers = 15 * time.Second
+	// maxTries ends the tries on a lane that stays taken, two seconds after the
+	// first; the renewal goes on from there.
+	maxTries = 11
+	maxTurns = 1 << 16
+)
+
+// NewDispatcher makes a dispatcher, to be fed with Apply and run with Run.
+func NewDispatcher(lanes Lanes, log *slog.Logger) *Dispatcher {
+	return &Dispatcher{
+		lanes: lanes, log: log, queue: domain.NewQueue[contract.Lane](), kinds: map[string]string{},
+		turns: make(chan turn, maxTurns), asked: map[contract.Lane]bool{},
+	}
+}
+
+// Apply takes the next event of the log.
+func (d *Dispatcher) Apply(op contract.Operation) {
+	standing := domain.Over
+	switch op.State {
+	case contract.Pending:
+		standing = domain.Waiting
+	case contract.Running:
+		standing = domain.Underway
+	case contract.Completed, contract.Failed, contract.Cancelled:
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if standing == domain.Over {
+		delete(d.kinds, op.ID)
+	} else {
+		d.kinds[op.ID] = op.Kind
+	}
+	// A running operation is on its lane already: it came from there.
+	if d.queue.Apply(op.Lane, op.ID, standing) && d.live && standing != domain.Underway {
+		d.ask(turn{lane: op.Lane})
+	}
+}
+
+// Live says that the log was read to its end: from here on offers are made.
+func (d *Dispatcher) Live() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.live = true
+	d.askAll()
+}
+
+func (d *Dispatcher) askAll() {
+	for lane := range d.queue.Lanes() {
+		d.ask(turn{lane: lane, tries: maxTries})
+	}
+}
+
+// ask gives a lane a turn; where too many have one, the renewal does.
+func (d *Dispatcher) ask(t turn) {
+	if d.asked[t.lane] {
+		return
+	}
+	select {
+	case d.turns <- t:
+		d.asked[t.lane] = true
+	default:
+	}
+}
+
+// Run makes offers until ctx is done.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for range offerers {
+		wg.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case t := <-d.turns:
+					d.take(ctx, t)
+				}
+			}
+		})
+	}
+	tick := time.NewTicker(renewOffers)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			wg.Wait()
+			return nil
+		case <-tick.C:
+			d.mu.Lock()
+			if d.live {
+				d.askAll()
+			}
+			d.mu.Unlock()
+		}
+	}
+}
+
+// take offers a lane what it is due to hold. A lane that is taken is free as
+// soon as its last command is acknowledged, so it gets another turn shortly.
+func (d *Dispatcher) take(ctx context.Context, t turn) {
+	d.mu.Lock()
+	id, ok := d.queue.Due(t.lane)
+	kind := d.kinds[id]
+	d.mu.Unlock()
+
+	var err error
+	if ok {
+		err = d.lanes.Offer(ctx, t.lane, contract.RunOperation{Operation: id, Project: t.lane.Key, Kind: kind})
+		if err != nil && !errors.Is(err, ErrLaneTaken) && ctx.Err() == nil {
+			d.log.Warn("offer failed", "lane", t.lane.Subject(), "operation", id, "error", err)
+		}
+	}
+
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.asked, t.lane)
+	now, ok := d.queue.Due(t.lane)
+	switch {
+	case !ok || d.queue.Underway(t.lane):
+	case now != id:
+		d.ask(turn{lane: t.lane})
+	case err != nil && t.tries < maxTries:
+		d.asked[t.lane] = true
+		time.AfterFunc(time.Millisecond<<t.tries, func() { d.again(turn{lane: t.lane, tries: t.tries + 1}) })
+	}
+}
+
+func (d *Dispatcher) again(t turn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.asked, t.lane)
+	d.ask(t)
+}
+
+// Waiting is the number of operations that wait for their turn.
+func (d *Dispatcher) Waiting() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.queue.Waiting()
+}

@@ -1,0 +1,34 @@
+// Package app is what the gateway does: it accepts requests as operations,
+// offers them to whoever carries them out, and tells what became of them.
+package app
+
+import (
+	"context"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// Operations is the log of operations, and the log is the truth.
+type Operations interface {
+	// Load reads the operation as it is now, or contract.ErrNotFound.
+	Load(ctx context.Context, id string) (contract.Operation, error)
+	// Create appends the first event of an operation, or returns ErrExists.
+	Create(ctx context.Context, op contract.Operation) (contract.Operation, error)
+	// Update loads the operation, appends the event that decide makes of it and
+	// returns the operation after it; a nil change leaves it as it is.
+	Update(ctx context.Context, id string, decide func(contract.Operation) (contract.Change, error)) (contract.Operation, error)
+	// SignalCancel tells the operation's executor to look at it now.
+	SignalCancel(id string) error
+}
+
+// Projects tells where commands may run.
+type Projects interface {
+	// Project reads a project as it is now, or contract.ErrNotFound.
+	Project(ctx context.Context, slug string) (contract.Project, error)
+}
+
+// Lanes hold one command each.
+type Lanes interface {
+	// Offer puts a command on its lane, or returns ErrLaneTaken.
+	Offer(ctx context.Context, lane contract.Lane, cmd contract.RunOperation) error
+}

@@ -1,0 +1,41 @@
+// Package domain holds the rules of webhooks that need nothing but the language:
+// which events an endpoint wants, where it may be, and when it is tried again.
+package domain
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// FilterRule says in words what [ValidFilter] checks.
+const FilterRule = "must be an event type as operation.completed, all of an entity as operation.*, or *"
+
+var (
+	filterPattern = regexp.MustCompile(`^(\*|(operation|project|webhook)\.(\*|[a-z][a-z_]{0,39}))$`)
+	slugPattern   = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+)
+
+// ValidFilter tells whether a filter of event types can match any.
+func ValidFilter(filter string) bool { return filterPattern.MatchString(filter) }
+
+// ValidSlug tells whether a project can be called so.
+func ValidSlug(slug string) bool { return slugPattern.MatchString(slug) }
+
+// Filter says which events an endpoint is sent.
+type Filter struct {
+	Events   []string // exact types, entity.*, or *
+	Projects []string // slugs; empty for all events, also those of no project
+	AfterSeq uint64   // only what came later
+}
+
+// Matches tells whether an event of a type, as operation.completed, is wanted.
+func (f Filter) Matches(eventType, project string, seq uint64) bool {
+	if seq <= f.AfterSeq || len(f.Projects) > 0 && !slices.Contains(f.Projects, project) {
+		return false
+	}
+	entity, _, _ := strings.Cut(eventType, ".")
+	return slices.ContainsFunc(f.Events, func(wanted string) bool {
+		return wanted == "*" || wanted == eventType || wanted == entity+".*"
+	})
+}
