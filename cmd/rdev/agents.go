@@ -1,13 +1,12 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/orchard9/rdev/cmd/rdev/internal/render"
+	"github.com/orchard9/rdev/libs/contract"
 )
 
 func newAgentsCommand(c *cli) *cobra.Command {
@@ -32,39 +31,22 @@ func newAgentsListCommand(c *cli) *cobra.Command {
 				return err
 			}
 			if c.json() {
-				return writeJSON(cmd.OutOrStdout(), append([]json.RawMessage{}, agents...))
+				return writeJSON(cmd.OutOrStdout(), append([]contract.AgentInfo{}, agents...))
 			}
 			var rows [][]string
-			for _, raw := range agents {
-				row, err := agentRow(raw)
-				if err != nil {
-					return fmt.Errorf("read the list of agents: %w", err)
+			for _, agent := range agents {
+				var tells []string
+				if agent.ReportsUsage {
+					tells = append(tells, "tokens")
 				}
-				rows = append(rows, row)
+				if agent.ReportsCost {
+					tells = append(tells, "cost")
+				}
+				rows = append(rows, []string{
+					render.Line(agent.Name), render.Line(agent.Version), render.Line(agent.Binary), strings.Join(tells, ", "),
+				})
 			}
-			return render.Table(cmd.OutOrStdout(), []string{"AGENT", "VERSION", "AVAILABLE", "DETAILS"}, rows)
+			return render.Table(cmd.OutOrStdout(), []string{"AGENT", "VERSION", "PROGRAM", "TELLS"}, rows)
 		},
 	}
-}
-
-func agentRow(raw json.RawMessage) ([]string, error) {
-	var agent struct {
-		Provider  string   `json:"provider"`
-		Name      string   `json:"name"`
-		Version   string   `json:"version"`
-		Available *bool    `json:"available"`
-		Detail    string   `json:"detail"`
-		Models    []string `json:"models"`
-	}
-	if err := json.Unmarshal(raw, &agent); err != nil {
-		return nil, err
-	}
-	available := "-"
-	if agent.Available != nil {
-		available = map[bool]string{true: "yes", false: "no"}[*agent.Available]
-	}
-	return []string{
-		render.Line(first(agent.Provider, agent.Name)), render.Line(first(agent.Version, "-")), available,
-		render.Line(first(agent.Detail, strings.Join(agent.Models, ", "))),
-	}, nil
 }

@@ -52,7 +52,7 @@ func (f *follower) write(output client.Output) error {
 		err = f.agent.Write(output.Agent)
 	case client.OutputGap:
 		_, err = fmt.Fprintln(f.notes, f.style.Warn(fmt.Sprintf(
-			"rdev: output %d to %d is not kept any more", output.Gap.From, output.Gap.To)))
+			"rdev: output between %d and %d is not kept any more", output.Gap.From, output.Gap.To)))
 	case client.OutputEnd:
 		err = f.agent.Flush()
 	}

@@ -29,8 +29,10 @@ func newOpsListCommand(c *cli) *cobra.Command {
 			if filter.Since, err = parseSince(since, time.Now()); err != nil {
 				return usagef(cmd, "%v", err)
 			}
-			if filter.State != "" && !contract.State(filter.State).Valid() {
-				return usagef(cmd, "--state %s is not known: pending, running, completed, failed, cancelled", filter.State)
+			for state := range strings.SplitSeq(filter.State, ",") {
+				if filter.State != "" && !contract.State(state).Valid() {
+					return usagef(cmd, "--state %s is not known: pending, running, completed, failed, cancelled", state)
+				}
 			}
 			api, err := c.connect()
 			if err != nil {
@@ -44,7 +46,7 @@ func newOpsListCommand(c *cli) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&filter.State, "state", "", "pending, running, completed, failed or cancelled")
+	flags.StringVar(&filter.State, "state", "", "pending, running, completed, failed, cancelled, or several with commas")
 	c.projectFlag(cmd, &filter.Project, "of this project only")
 	flags.StringVar(&filter.Kind, "kind", "", "of this kind only, such as command.shell")
 	flags.StringVar(&since, "since", "", "created since then: 2h, or 2026-11-25T10:00:00Z")
@@ -61,7 +63,8 @@ func newOpsListCommand(c *cli) *cobra.Command {
 // listOperations reads pages until there are as many as the filter's limit, or
 // with all, until there are no more. It tells whether there are.
 func listOperations(ctx context.Context, api *client.Client, filter client.OperationFilter, all bool) ([]client.Operation, bool, error) {
-	operations := []client.Operation{}
+	operations, most := []client.Operation{}, filter.Limit
+	filter.Limit = min(most, contract.MaxPage)
 	for {
 		page, err := api.Operations(ctx, filter)
 		if err != nil {
@@ -69,7 +72,10 @@ func listOperations(ctx context.Context, api *client.Client, filter client.Opera
 		}
 		operations = append(operations, page.Operations...)
 		more := page.NextCursor != "" && page.NextCursor != filter.Cursor
-		if !more || (!all && len(operations) >= filter.Limit) {
+		if !all && most > 0 && len(operations) > most {
+			return operations[:most], true, nil
+		}
+		if !more || (!all && len(operations) >= most) {
 			return operations, more, nil
 		}
 		filter.Cursor = page.NextCursor

@@ -80,7 +80,8 @@ func newProjectsGetCommand(c *cli) *cobra.Command {
 			row("state", project.State)
 			row("template", project.Template)
 			row("created", moment(time.Now(), &project.CreatedAt))
-			row("workspace", project.Workspace)
+			row("runtime", project.Runtime.Kind)
+			row("workspace", project.Runtime.Workspace)
 			if project.Repository != nil {
 				row("repository", project.Repository.CloneURL)
 			}
@@ -91,24 +92,17 @@ func newProjectsGetCommand(c *cli) *cobra.Command {
 
 func newProjectsCreateCommand(c *cli) *cobra.Command {
 	var project client.NewProject
-	noWait, dryRun := false, false
+	noWait := false
 	cmd := &cobra.Command{
 		Use: "create SLUG", Short: "Create a project", Args: arguments("SLUG"),
 		Example: `  rdev projects create shop
-  rdev projects create shop --template go-api --dry-run`,
+  rdev projects create shop --no-wait`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			project.Slug = args[0]
 			api, err := c.connect()
 			if err != nil {
 				return err
-			}
-			if dryRun {
-				plan, err := api.PlanProject(cmd.Context(), project)
-				if err != nil {
-					return err
-				}
-				return writeJSON(cmd.OutOrStdout(), plan)
 			}
 			accepted, err := api.CreateProject(cmd.Context(), project, !noWait)
 			if err != nil {
@@ -119,7 +113,6 @@ func newProjectsCreateCommand(c *cli) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&project.Template, "template", "default", "template to begin with")
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "print the operation's ID and leave")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done, as JSON")
 	return cmd
 }
 
@@ -133,9 +126,8 @@ func newProjectsDeleteCommand(c *cli) *cobra.Command {
 		ValidArgsFunction: c.completeProjects,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !yes && isTerminal(cmd.InOrStdin()) {
-				agreed, err := confirm(cmd, fmt.Sprintf("Delete project %s and all that is in its workspace?", args[0]))
-				if err != nil || !agreed {
-					return err
+				if !confirm(cmd, fmt.Sprintf("Delete project %s and all that is in its workspace?", args[0])) {
+					return &exitError{code: exitFailure, err: fmt.Errorf("project %s is left as it is", args[0])}
 				}
 			}
 			api, err := c.connect()
@@ -181,11 +173,10 @@ func (c *cli) conclude(cmd *cobra.Command, api *client.Client, accepted client.A
 }
 
 // confirm asks a question that only y answers with yes.
-func confirm(cmd *cobra.Command, question string) (bool, error) {
+func confirm(cmd *cobra.Command, question string) bool {
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s [y/N] ", question)
 	answer := ""
-	if _, err := fmt.Fscanln(cmd.InOrStdin(), &answer); err != nil {
-		return false, nil //nolint:nilerr // an empty line is a no
-	}
-	return answer == "y" || answer == "yes", nil
+	// Where nothing is read, an empty line included, the answer is no.
+	_, _ = fmt.Fscanln(cmd.InOrStdin(), &answer)
+	return answer == "y" || answer == "yes"
 }

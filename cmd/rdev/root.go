@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/orchard9/rdev/cmd/rdev/internal/render"
 	"github.com/orchard9/rdev/libs/envutil"
@@ -84,6 +84,7 @@ the one that `+"`rdev up`"+` has started on this machine.`)
 		newAgentsCommand(c),
 		newDoctorCommand(c),
 		newUpCommand(c),
+		newEnvCommand(c),
 		newVersionCommand(c),
 	)
 	return root
@@ -147,11 +148,7 @@ func writeJSONLine(w io.Writer, value any) error {
 
 func isTerminal(stream any) bool {
 	file, ok := stream.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&fs.ModeCharDevice != 0
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // must is for what only a mistake in this program can cause.

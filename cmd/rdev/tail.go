@@ -25,7 +25,7 @@ Ctrl-C ends it; the sequence in front of each line is where to go on.`,
 	}
 	flags := cmd.Flags()
 	flags.Uint64Var(&filter.From, "from-seq", 0, "begin at this sequence instead of now")
-	flags.StringVar(&filter.Type, "type", "", "of this type only, such as operation.failed")
+	flags.StringVar(&filter.Type, "type", "", "of this type only, such as operation.failed or operation.*")
 	flags.IntVar(&most, "count", 0, "leave after so many events")
 	c.projectFlag(cmd, &filter.Project, "of this project only")
 	return cmd

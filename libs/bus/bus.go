@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -43,7 +44,7 @@ type Options struct {
 // Connect connects and stays connected: it reconnects for as long as it lives.
 func Connect(ctx context.Context, o Options) (*Conn, error) {
 	if o.Instance == "" {
-		o.Instance = nats.NewInbox()[len(nats.InboxPrefix):][:8]
+		o.Instance = uuid.NewString()[:8]
 	}
 	options := append([]nats.Option{
 		nats.Name("rdev-" + o.Service + "-" + o.Instance),

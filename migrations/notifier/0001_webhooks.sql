@@ -8,7 +8,6 @@ create table endpoints (
     projects    text[]      not null, -- slugs; empty for all
     description text        not null,
     secret      text        not null, -- whsec_…: deliveries are signed with it
-    disabled    boolean     not null default false,
     created_at  timestamptz not null,
     after_seq   bigint      not null  -- events up to this sequence came before it
 );

@@ -91,6 +91,7 @@ func TestPoisonIsStoredAndChangesNothing(t *testing.T) {
 	b.byHand(contract.EntityOperation, contract.TypePending, "z", `{"id":"z","state":"pending","rev":1,"actor":"\u0000"}`)
 	b.byHand(contract.EntityOperation, contract.TypeRunning, op.ID, again)
 	b.byHand("volcano", "erupted", "etna", `{"lava":"\u0000"}`)
+	b.byHand("volcano", "erupted", "etna.north.crater", `{}`) // no event at all
 	b.life("bakery")
 	b.verify()
 	history, err := call[contract.OperationHistory](b, contract.VerbOperationHistory, contract.GetOperationHistory{ID: op.ID})

@@ -42,7 +42,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 		Seq       uint64          `json:"seq"`
 		Entity    string          `json:"entity"`
 		Type      string          `json:"type"`
-		ID        string          `json:"id"`
+		Key       string          `json:"key"` // id of the entity
 		Time      time.Time       `json:"time"`
 		Actor     string          `json:"actor"`
 		Project   string          `json:"project"`
@@ -66,7 +66,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 		}
 	}
 	*e = Event{
-		Seq: wire.Seq, Entity: wire.Entity, Type: kind, ID: wire.ID, Time: wire.Time,
+		Seq: wire.Seq, Entity: wire.Entity, Type: kind, ID: wire.Key, Time: wire.Time,
 		Actor: wire.Actor, Project: wire.Project, Operation: wire.Operation,
 		raw: append(json.RawMessage(nil), data...),
 	}

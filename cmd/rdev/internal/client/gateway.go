@@ -4,14 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+
+	"github.com/orchard9/rdev/libs/contract"
 )
 
-// Agents are the providers of agents as the gateway describes them, one JSON
-// object each.
-func (c *Client) Agents(ctx context.Context) ([]json.RawMessage, error) {
-	var answer struct {
-		Agents []json.RawMessage `json:"agents"`
-	}
+// Agents are the agents that can be given prompts.
+func (c *Client) Agents(ctx context.Context) ([]contract.AgentInfo, error) {
+	var answer contract.AgentList
 	_, err := c.do(ctx, call{method: http.MethodGet, path: "/agents"}, &answer)
 	return answer.Agents, err
 }

@@ -32,7 +32,7 @@ type Output struct {
 	Gap       Gap                 // gap
 }
 
-// Gap is output that is not kept any more, both ends included.
+// Gap is output that is not kept any more, between two sequences.
 type Gap struct {
 	From uint64 `json:"from"`
 	To   uint64 `json:"to"`
@@ -56,7 +56,7 @@ func (c *Client) Output(ctx context.Context, id string, from uint64) iter.Seq2[O
 			}
 			output, err := parseOutput(f)
 			if err != nil {
-				yield(Output{}, fmt.Errorf("follow operation %s: frame %q: %w", id, f.event, err))
+				yield(Output{}, fmt.Errorf("follow operation %s: read %s: %w", id, f.event, err))
 				return
 			}
 			if !seen.before(output) && !yield(output, nil) {

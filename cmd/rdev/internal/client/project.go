@@ -11,11 +11,14 @@ import (
 // Project is a project as the gateway shows it. It writes itself as the JSON
 // that the gateway sent.
 type Project struct {
-	Slug       string    `json:"slug"`
-	State      string    `json:"state"`
-	Template   string    `json:"template"`
-	CreatedAt  time.Time `json:"created_at"`
-	Workspace  string    `json:"workspace"`
+	Slug      string    `json:"slug"`
+	State     string    `json:"state"`
+	Template  string    `json:"template"`
+	CreatedAt time.Time `json:"created_at"`
+	Runtime   struct {
+		Kind      string `json:"kind"` // local, kube
+		Workspace string `json:"workspace"`
+	} `json:"runtime"`
 	Repository *struct {
 		CloneURL string `json:"clone_url"`
 	} `json:"repository"`
@@ -83,14 +86,6 @@ func (c *Client) CreateProject(ctx context.Context, project NewProject, wait boo
 		request.wait = waitTimeout
 	}
 	return c.start(ctx, request)
-}
-
-// PlanProject answers what CreateProject would do, in the gateway's JSON.
-func (c *Client) PlanProject(ctx context.Context, project NewProject) (json.RawMessage, error) {
-	var plan json.RawMessage
-	query := url.Values{"dry_run": {"true"}}
-	_, err := c.do(ctx, call{method: http.MethodPost, path: "/projects", query: query, body: project}, &plan)
-	return plan, err
 }
 
 // DeleteProject starts the deletion of a project; wait is as in CreateProject.

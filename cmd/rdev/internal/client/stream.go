@@ -10,10 +10,15 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
 )
 
 // steady is how long a connection must last to count as an end of the outage.
 const steady = time.Second
+
+// errorEvent is the gateway's refusal to go on with a stream that has begun.
+const errorEvent = "error"
 
 // errSilent ends a connection on which not even heartbeats arrive.
 var errSilent = errors.New("the stream fell silent")
@@ -65,7 +70,7 @@ func resumable(ctx context.Context, err error) bool {
 		return false
 	}
 	if problem, ok := errors.AsType[*Problem](err); ok {
-		return transient(problem.Status)
+		return transient(problem.Status) || problem.Code == string(contract.CodeUnavailable)
 	}
 	_, ok := errors.AsType[*UnreachableError](err)
 	return ok
@@ -97,6 +102,9 @@ func (c *Client) readFrames(
 		}
 		if cursor != "" && !after(f.id, cursor) {
 			continue // a gateway that repeats what was asked to be left out
+		}
+		if f.event == errorEvent {
+			return parseProblem(0, nil, f.data)
 		}
 		if !handle(f) {
 			return nil

@@ -174,6 +174,21 @@ func TestAStreamThatNeverComesBackIsGivenUp(t *testing.T) {
 	}
 }
 
+func TestARefusalInMidStreamIsReportedUnlessItMayPass(t *testing.T) {
+	c, connections := streamOf(t, "id: 1\nevent: stdout\ndata: {\"data\":\"a\"}\n\nevent: error\ndata: {\"code\":\"UNAVAILABLE\"}\n\n",
+		"event: error\ndata: {\"code\":\"CURSOR_EXPIRED\",\"detail\":\"gone\"}\n\n")
+	var err error
+	for _, e := range c.Output(t.Context(), "x", 0) {
+		err = e
+	}
+	if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Code != "CURSOR_EXPIRED" {
+		t.Errorf("error %v, want CURSOR_EXPIRED", err)
+	}
+	if n := connections.Load(); n != 2 {
+		t.Errorf("%d connections, want 2", n)
+	}
+}
+
 func TestASilentStreamIsOpenedAgain(t *testing.T) {
 	var connections atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

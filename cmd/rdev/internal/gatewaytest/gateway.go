@@ -55,14 +55,15 @@ type Fault struct {
 }
 
 type event struct {
-	Seq       uint64             `json:"seq"`
-	Entity    string             `json:"entity"`
-	Type      string             `json:"type"`
-	ID        string             `json:"id"`
-	Time      time.Time          `json:"time"`
-	Actor     string             `json:"actor"`
-	Project   string             `json:"project"`
-	Operation contract.Operation `json:"operation"`
+	Seq     uint64             `json:"seq"`
+	Entity  string             `json:"entity"`
+	Type    string             `json:"type"`
+	ID      string             `json:"id"`
+	Key     string             `json:"key"` // id of the entity
+	Time    time.Time          `json:"time"`
+	Actor   string             `json:"actor"`
+	Project string             `json:"project"`
+	Data    contract.Operation `json:"data"`
 }
 
 // New starts a gateway with the projects given. Close it.
@@ -72,8 +73,8 @@ func New(projects ...string) *Gateway {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ready", g.plain(`{"status":"ready"}`))
 	mux.HandleFunc("GET /version", g.plain(`{"version":"v1.2.3"}`))
-	mux.HandleFunc("GET /agents", g.plain(`{"agents":[{"provider":"claude-code","available":true,"version":"2.1.0"},`+
-		`{"provider":"opencode","available":false}],"next_cursor":null}`))
+	mux.HandleFunc("GET /agents", g.plain(`{"agents":[{"name":"claude-code","version":"2.1.0","binary":"claude","reports_usage":true,"reports_cost":true},`+
+		`{"name":"codex","version":"0.1","binary":"codex","reports_usage":true}]}`))
 	mux.HandleFunc("GET /projects", g.listProjects)
 	mux.HandleFunc("POST /projects", g.createProject)
 	mux.HandleFunc("GET /projects/{project}", g.getProject)

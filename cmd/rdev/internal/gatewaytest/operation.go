@@ -16,11 +16,19 @@ import (
 // operation is an operation with its history and its output.
 type operation struct {
 	now     contract.Operation
-	history []event
+	history []past
 	frames  []Frame
 	cuts    map[int]bool // cut the connection in the middle of this frame, once
 
 	stubborn bool // does not end when it is cancelled
+}
+
+// past is one event of an operation's history.
+type past struct {
+	Seq       uint64             `json:"seq"`
+	Type      string             `json:"type"`
+	Time      time.Time          `json:"time"`
+	Operation contract.Operation `json:"operation"`
 }
 
 // Frame is one frame of an operation's output.
@@ -72,11 +80,11 @@ func (g *Gateway) change(op *operation, kind string) {
 	}
 	op.now.Seq = uint64(len(g.log) + 1)
 	happened := event{
-		Seq: op.now.Seq, Entity: "operation", Type: kind, ID: op.now.ID, Time: at,
-		Actor: op.now.Actor, Project: op.now.Project, Operation: op.now,
+		Seq: op.now.Seq, Entity: "operation", Type: "operation." + kind, ID: fmt.Sprintf("event-%d", op.now.Seq),
+		Key: op.now.ID, Time: at, Actor: op.now.Actor, Project: op.now.Project, Data: op.now,
 	}
 	g.log = append(g.log, happened)
-	op.history = append(op.history, happened)
+	op.history = append(op.history, past{op.now.Seq, kind, at, op.now})
 	snapshot, _ := json.Marshal(op.now)
 	name := "state"
 	if op.now.State.Ended() {
@@ -101,7 +109,7 @@ func (g *Gateway) listOperations(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	list := []contract.Operation{}
 	for _, op := range slices.Backward(g.operations) {
-		matches := (query.Get("state") == "" || query.Get("state") == string(op.now.State)) &&
+		matches := (query.Get("state") == "" || slices.Contains(strings.Split(query.Get("state"), ","), string(op.now.State))) &&
 			(query.Get("project") == "" || query.Get("project") == op.now.Project) &&
 			(query.Get("kind") == "" || query.Get("kind") == op.now.Kind) &&
 			(query.Get("cursor") == "" || op.now.ID < query.Get("cursor"))
@@ -112,6 +120,10 @@ func (g *Gateway) listOperations(w http.ResponseWriter, r *http.Request) {
 	limit := 50
 	if given := query.Get("limit"); given != "" {
 		_, _ = fmt.Sscan(given, &limit)
+		if limit > contract.MaxPage {
+			problem(w, http.StatusBadRequest, "INVALID_REQUEST", "limit is too high")
+			return
+		}
 	}
 	var next any
 	if len(list) > limit {

@@ -15,7 +15,7 @@ func (g *Gateway) hasProject(slug string) bool {
 func describe(slug string) map[string]any {
 	return map[string]any{
 		"slug": slug, "state": "ready", "template": "default", "created_at": "2026-11-25T10:00:00Z",
-		"repository": nil, "domains": []string{}, "database": nil, "cache": nil, "runtime": map[string]any{"kind": "local"},
+		"repository": nil, "domains": []string{}, "database": nil, "cache": nil, "runtime": map[string]any{"kind": "local", "workspace": "/srv/" + slug},
 	}
 }
 
@@ -42,10 +42,6 @@ func (g *Gateway) createProject(w http.ResponseWriter, r *http.Request) {
 	if err := json.Unmarshal(readBody(r), &body); err != nil || body.Slug == "Bad" {
 		problem(w, http.StatusBadRequest, "INVALID_REQUEST", "the request is not valid",
 			map[string]string{"field": "slug", "message": "must be 1 to 40 of a-z, 0-9 and -"})
-		return
-	}
-	if r.URL.Query().Get("dry_run") == "true" {
-		answer(w, http.StatusOK, map[string]any{"steps": []string{"workspace"}})
 		return
 	}
 	g.start(w, r, "project.create", body.Slug, func(op *operation) {

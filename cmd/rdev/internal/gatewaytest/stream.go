@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+
+	"github.com/orchard9/rdev/libs/contract"
 )
 
 // output streams an operation's frames from behind the cursor on, and then
@@ -47,9 +49,9 @@ func (g *Gateway) follow(w http.ResponseWriter, r *http.Request) {
 	project, kind := r.URL.Query().Get("project"), r.URL.Query().Get("type")
 	g.streaming(w, r, func() int { return len(g.log) }, func(i int) bool {
 		e := g.log[i]
-		if e.Seq >= from && (project == "" || project == e.Project) && (kind == "" || kind == e.Entity+"."+e.Type) {
+		if e.Seq >= from && (project == "" || project == e.Project) && (kind == "" || contract.MatchEventType(kind, e.Type)) {
 			data, _ := json.Marshal(e)
-			write(w, Frame{Seq: e.Seq, Event: e.Entity + "." + e.Type, Data: string(data)})
+			write(w, Frame{Seq: e.Seq, Event: e.Type, Data: string(data)})
 		}
 		return true
 	})

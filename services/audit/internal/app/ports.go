@@ -29,6 +29,10 @@ type App struct {
 // writer thinks: another process wrote, or the view was emptied.
 var ErrMoved = errors.New("the projection has moved")
 
+// ErrGap is returned where an event of the log was not delivered: the batch must
+// come again, whole.
+var ErrGap = errors.New("the events have a gap")
+
 // View is the tables that the log is folded into.
 type View interface {
 	// Position is the sequence of the last event that the view holds.
@@ -70,6 +74,9 @@ type Lanes interface {
 type EventLog interface {
 	// Bounds are the sequences of the first and the last event that the log holds.
 	Bounds(ctx context.Context) (first, last uint64, err error)
+	// Next is the sequence of the first event that the log holds after another.
+	// It fails where there is none.
+	Next(ctx context.Context, after uint64) (uint64, error)
 }
 
 // Event is one event of the log, of any entity.

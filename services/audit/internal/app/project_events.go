@@ -14,6 +14,9 @@ import (
 // of them were illegal. A batch that comes again is refused with ErrMoved: the
 // view holds it already.
 func (a *App) ProjectEvents(ctx context.Context, after uint64, events []Event) (illegal int, err error) {
+	if err := a.complete(ctx, after, events); err != nil {
+		return 0, fmt.Errorf("project %d events after %d: %w", len(events), after, err)
+	}
 	snapshots := decodeAll(events)
 	var folded Folded
 	err = a.View.Append(ctx, after, events, ids(snapshots), func(now map[string]contract.Operation) Folded {
@@ -29,6 +32,25 @@ func (a *App) ProjectEvents(ctx context.Context, after uint64, events []Event) (
 		}
 	}
 	return illegal, nil
+}
+
+// complete checks that no event is missing. A delivery can be lost on its way
+// while the one after it arrives, and what is acknowledged never comes again, so
+// a hole in the sequences must be one that the log has too.
+func (a *App) complete(ctx context.Context, after uint64, events []Event) error {
+	for _, e := range events {
+		if e.Seq != after+1 {
+			next, err := a.Log.Next(ctx, after)
+			if err != nil {
+				return fmt.Errorf("look for events between %d and %d: %w", after, e.Seq, err)
+			}
+			if next != e.Seq {
+				return fmt.Errorf("%w: %d came after %d, and the log holds %d", ErrGap, e.Seq, after, next)
+			}
+		}
+		after = e.Seq
+	}
+	return nil
 }
 
 // fold is contract.Fold over a batch. Events of other entities have no state

@@ -79,7 +79,7 @@ func (r claudeResult) use(p *Parser) {
 		if r.NumTurns > 0 {
 			usage.InputTokens, usage.OutputTokens = r.Usage.Input, r.Usage.Output
 			usage.CacheReadTokens, usage.CacheWriteTokens = r.Usage.CacheRead, r.Usage.CacheWrite
-			p.use(usage, "")
+			p.use(usage)
 		}
 		return
 	}
@@ -93,7 +93,7 @@ func (r claudeResult) use(p *Parser) {
 		cost += model.CostUSD
 	}
 	usage.CostUSD = &cost
-	p.use(usage, "")
+	p.use(usage)
 }
 
 func (r claudeResult) stopReason() string {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -123,7 +124,7 @@ func (c *cli) run(t *testing.T, agent contract.Agent, watch watcher) []contract.
 	defer cancel()
 	// env looks the program up in the PATH of the run.
 	command := exec.CommandContext(ctx, "/usr/bin/env", launch.Argv...)
-	command.Env, command.Dir = append(launch.Env, c.env(t)...), c.dir
+	command.Env, command.Dir = slices.Concat(launch.Env, c.env(t)), c.dir
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
 	var stdout, stderr bytes.Buffer

@@ -179,7 +179,7 @@ func (c *codexLines) use(p *Parser, now codexUsage) {
 		CacheWriteTokens: max(0, now.CacheWrite-before.CacheWrite),
 		OutputTokens:     max(0, now.Output-before.Output),
 		ReasoningTokens:  max(0, now.Reasoning-before.Reasoning),
-	}, "")
+	})
 }
 
 // turn counts a call of the model where an item is the first after a tool.

@@ -156,7 +156,7 @@ func (g *geminiLines) result(p *Parser, l geminiLine) {
 		p.use(contract.Usage{
 			Scope: "run", InputTokens: s.Input, CacheReadTokens: s.Cached,
 			OutputTokens: s.Output + thoughts, ReasoningTokens: thoughts,
-		}, "")
+		})
 	}
 	p.verdict = &verdict{ok: l.Status == "success", stopReason: "end_turn"}
 	if !p.verdict.ok {

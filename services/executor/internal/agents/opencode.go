@@ -172,7 +172,7 @@ func (openCodeLines) finish(p *Parser, part openCodePart) {
 	if tokens.Total == tokens.Input+tokens.Cache.Read+tokens.Cache.Write+tokens.Output+tokens.Reasoning {
 		usage.OutputTokens += tokens.Reasoning
 	}
-	p.use(usage, "")
+	p.use(usage)
 	switch part.Reason {
 	case "stop":
 		p.verdict = &verdict{ok: true, stopReason: "end_turn"}

@@ -151,8 +151,8 @@ func (p *Parser) say(e contract.AgentEvent, text string) {
 }
 
 // use adds tokens and money to the totals and tells of them.
-func (p *Parser) use(u contract.Usage, model string) {
-	p.emit(contract.AgentEvent{Type: contract.AgentUsage, Usage: &u, Model: model})
+func (p *Parser) use(u contract.Usage) {
+	p.emit(contract.AgentEvent{Type: contract.AgentUsage, Usage: &u})
 	if p.totals.Usage == nil {
 		p.totals.Usage = &contract.Usage{Scope: "run"}
 	}

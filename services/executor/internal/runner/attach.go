@@ -21,6 +21,8 @@ const (
 	beatEvery = 10 * time.Second
 )
 
+var errNoFrame = errors.New("no frame of the spool")
+
 // follower sends a spool as it grows.
 type follower struct {
 	run    *store.Run
@@ -28,6 +30,7 @@ type follower struct {
 	spool  *os.File
 	out    io.Writer
 	at     int64
+	lost   bool // at is beyond the end
 	buffer [8 * (wire.HeaderSize + wire.MaxPayload)]byte
 }
 
@@ -55,9 +58,7 @@ func attach(ctx context.Context, c *call, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("attach to run %s: %w", run.ID, err)
 	}
-	if c.from < 0 || c.from > size {
-		return fmt.Errorf("%w: position %d in a spool of %d bytes", errInvalid, c.from, size)
-	}
+	f.lost = c.from > size
 	status, err := f.follow(ctx)
 	if err != nil {
 		return gone(err)
@@ -78,13 +79,19 @@ func (f *follower) follow(ctx context.Context) (wire.Status, error) {
 			if status, err := f.ended(ctx); err != nil {
 				return wire.Status{}, err
 			} else if status != nil {
-				return *status, f.send()
+				return *status, f.sendRest(*status)
 			}
 		}
-		if err := f.send(); err != nil {
+		look = false
+		if err := f.send(); errors.Is(err, errNoFrame) {
+			status, endErr := f.ended(ctx)
+			if status == nil {
+				return wire.Status{}, errors.Join(err, endErr)
+			}
+			return *status, f.sendRest(*status)
+		} else if err != nil {
 			return wire.Status{}, err
 		}
-		look = false
 		select {
 		case <-ctx.Done():
 			return wire.Status{}, ctx.Err()
@@ -98,6 +105,16 @@ func (f *follower) follow(ctx context.Context) (wire.Status, error) {
 			}
 		}
 	}
+}
+
+// sendRest sends what there is of a run that has ended. Where the machine went
+// down the end of the spool may be missing, or was never written.
+func (f *follower) sendRest(status wire.Status) error {
+	err := f.send()
+	if !status.Known && errors.Is(err, errNoFrame) {
+		return nil
+	}
+	return err
 }
 
 // ended is how the run ended, or nil while it did not.
@@ -118,6 +135,9 @@ func (f *follower) ended(ctx context.Context) (*wire.Status, error) {
 
 // send sends the whole frames that the spool has from where it is.
 func (f *follower) send() error {
+	if f.at < 0 || f.lost {
+		return fmt.Errorf("%w: position %d of run %s", errNoFrame, f.at, f.run.ID)
+	}
 	for {
 		n, err := f.spool.ReadAt(f.buffer[:], f.at)
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -127,7 +147,7 @@ func (f *follower) send() error {
 		for n-whole >= wire.HeaderSize {
 			header, err := wire.ParseHeader(f.buffer[whole:])
 			if err != nil {
-				return fmt.Errorf("read spool of run %s at %d: %w", f.run.ID, f.at+int64(whole), err)
+				return f.noFrame(f.buffer[:whole])
 			}
 			if next := whole + wire.HeaderSize + header.Length; next <= n {
 				whole = next
@@ -138,11 +158,26 @@ func (f *follower) send() error {
 		if whole == 0 {
 			return nil
 		}
-		if _, err := f.out.Write(f.buffer[:whole]); err != nil {
-			return fmt.Errorf("send output of run %s: %w", f.run.ID, err)
+		if err := f.pass(f.buffer[:whole]); err != nil {
+			return err
 		}
-		f.at += int64(whole)
 	}
+}
+
+func (f *follower) pass(frames []byte) error {
+	if _, err := f.out.Write(frames); err != nil {
+		return fmt.Errorf("send output of run %s: %w", f.run.ID, err)
+	}
+	f.at += int64(len(frames))
+	return nil
+}
+
+// noFrame sends the frames before the place where there is none.
+func (f *follower) noFrame(before []byte) error {
+	if err := f.pass(before); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: position %d of run %s", errNoFrame, f.at, f.run.ID)
 }
 
 func (f *follower) beat() error {

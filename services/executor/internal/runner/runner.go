@@ -140,7 +140,7 @@ func refusal(err error) wire.Reply {
 		reply.Fault = wire.FaultRunning
 	case errors.Is(err, errInputClosed):
 		reply.Fault = wire.FaultInputClosed
-	case errors.Is(err, errInvalid), errors.Is(err, store.ErrInvalidID), errors.Is(err, store.ErrRelative):
+	case errors.Is(err, errInvalid), errors.Is(err, store.ErrInvalidID), errors.Is(err, store.ErrRelative), errors.Is(err, errNoFrame):
 		reply.Fault = wire.FaultInvalid
 	}
 	return reply

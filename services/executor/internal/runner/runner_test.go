@@ -140,6 +140,55 @@ func TestWithoutSupervisorAndGuardTheMarkFindsWhatIsLeft(t *testing.T) {
 	}
 }
 
+func TestASpoolThatLostItsEndIsReadAsFarAsItGoes(t *testing.T) {
+	b := newBench(t)
+	b.start("", "torn", "echo one; sleep 600", 0)
+	root, err := store.Open(b.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := root.Run("torn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	spool := filepath.Join(b.root, "runs", "torn", "spool")
+	deadline := time.Now().Add(time.Minute)
+	for tick := time.Tick(5 * time.Millisecond); ; <-tick {
+		if info, err := os.Stat(spool); err != nil || time.Now().After(deadline) {
+			t.Fatalf("no output: %v", err)
+		} else if info.Size() > 0 {
+			break
+		}
+	}
+	if out := b.call("", "", "attach", "-root", b.root, "-run", "torn", "-token", "1", "-from", "1000"); !strings.Contains(string(out), `"invalid"`) {
+		t.Errorf("attach beyond the end of a run that lives: %q", out)
+	}
+	known, err := run.Process()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = syscall.Kill(known.Supervisor, syscall.SIGKILL)
+	if output, status := b.attach("torn"); string(output) != "one\n" || status.Known {
+		t.Errorf("output %q, status %+v", output, status)
+	}
+	file, err := os.OpenFile(spool, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Write(make([]byte, 4096)); err != nil {
+		t.Fatal(err)
+	}
+	_ = file.Close()
+	if output, status := b.attach("torn"); string(output) != "one\n" || status.Known {
+		t.Errorf("output %q, status %+v", output, status)
+	}
+	out := b.call("", "", "attach", "-root", b.root, "-run", "torn", "-token", "1", "-from", "1000000")
+	if _, reply, err := wire.NewReader(bytes.NewReader(out), 0).Next(); err != nil || reply == nil || reply.Status == nil || reply.Status.Known {
+		t.Errorf("attach beyond the end: %+v, %v", reply, err)
+	}
+}
+
 // marked lists the processes of a run.
 func (b *bench) marked(run *store.Run) []int {
 	table, err := process.Table()

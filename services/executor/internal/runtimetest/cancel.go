@@ -3,16 +3,19 @@ package runtimetest
 import (
 	"strings"
 	"time"
+
+	"github.com/orchard9/rdev/services/executor/internal/domain"
 )
 
 // stubborn starts every kind of process that outlives a plain kill, and waits.
+// Two of them carry no environment; their time to sleep tells them.
 const stubborn = `
 setsid sleep 601 &
 (setsid sh -c 'sleep 602 & exec sleep 603' &)
 sh -c 'trap "" TERM HUP INT; sleep 604; sleep 605' &
 nohup sleep 606 >/dev/null 2>&1 &
-setsid sh -c 'trap "" TERM; exec env -i sleep 607' &
-env -i sleep 608 &
+setsid sh -c 'trap "" TERM; exec env -i sleep $STRAY' &
+env -i sleep $STRAY &
 trap "" TERM
 for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.02; done
 echo ready
@@ -21,17 +24,24 @@ while :; do sleep 609; done
 
 func cancelCases() []testCase {
 	return []testCase{
-		{"CancelLeavesNoProcess", testCancelStubborn},
-		{"CancelLetsAProgramEndInItsOwnWay", testCancelPolite},
-		{"CancelOfWhatHasEndedIsHarmless", testCancelEnded},
-		{"CancelTwiceAtOnceIsHarmless", testCancelTwice},
+		{name: "CancelLeavesNoProcess", test: testCancelStubborn},
+		{name: "CancelLetsAProgramEndInItsOwnWay", test: testCancelPolite},
+		{name: "CancelOfWhatHasEndedIsHarmless", test: testCancelEnded},
+		{name: "CancelTwiceAtOnceIsHarmless", test: testCancelTwice},
 	}
 }
 
-// strays lists the sleeps of stubborn that carry no tag any more.
+// stubborn is a run of that script.
+func (b *bench) stubborn(token uint64) domain.RunSpec {
+	spec := b.script(token, stubborn)
+	spec.Env = append(spec.Env, "STRAY="+b.stray)
+	return spec
+}
+
+// strays lists the sleeps of stubborn that carry no tag.
 func (b *bench) strays() []int {
 	return b.processesWith("cmdline", func(args []string) bool {
-		return len(args) > 1 && args[0] == "sleep" && (args[1] == "607" || args[1] == "608")
+		return len(args) > 1 && args[0] == "sleep" && args[1] == b.stray
 	})
 }
 
@@ -41,7 +51,7 @@ func (b *bench) ready(out *printed, what string) {
 }
 
 func testCancelStubborn(b *bench) {
-	ref := b.start(b.script(1, stubborn))
+	ref := b.start(b.stubborn(1))
 	out, wait := b.follow(ref)
 	b.ready(out, "ready")
 	if err := b.runtime.Cancel(b.Context(), ref, 200*time.Millisecond); err != nil {

@@ -12,12 +12,12 @@ import (
 
 func cutCases() []testCase {
 	return []testCase{
-		{"AnAttachThatIsCutLosesNothing", testCutAttach},
-		{"AnAttachThatIsLeftGoesOnFromItsPosition", testLeaveAttach},
-		{"AnErrorOfTheReaderEndsAttach", testEmitError},
-		{"ADeadSupervisorMakesTheEndUnknownAndLeavesNoProcess", testSupervisorKilled},
-		{"ADeadSupervisorIsFoundByCancel", testSupervisorKilledCancel},
-		{"ALineArrivesWithoutDelay", testLatency},
+		{name: "AnAttachThatIsCutLosesNothing", test: testCutAttach},
+		{name: "AnAttachThatIsLeftGoesOnFromItsPosition", test: testLeaveAttach},
+		{name: "AnErrorOfTheReaderEndsAttach", test: testEmitError},
+		{name: "ADeadSupervisorMakesTheEndUnknownAndLeavesNoProcess", test: testSupervisorKilled},
+		{name: "ADeadSupervisorIsFoundByCancel", test: testSupervisorKilledCancel},
+		{name: "ALineArrivesWithoutDelay", test: testLatency},
 	}
 }
 
@@ -89,7 +89,7 @@ func testEmitError(b *bench) {
 }
 
 func testSupervisorKilled(b *bench) {
-	ref := b.start(b.script(1, stubborn))
+	ref := b.start(b.stubborn(1))
 	out, wait := b.follow(ref)
 	b.ready(out, "ready")
 	if !b.killRunner("supervise", ref) {

@@ -12,14 +12,14 @@ import (
 
 func endCases() []testCase {
 	return []testCase{
-		{"ExitCodesAndSignalsAreTold", testExitCodes},
-		{"AProgramThatIsNotThereIsAStartError", testNotFound},
-		{"AWorkingDirectoryOutsideTheWorkspaceIsRefused", testWorkdir},
-		{"TheEnvironmentOfRdevDoesNotLeak", testEnvironment},
-		{"TheWorkspaceHoldsNothingOfRdev", testCleanWorkspace},
-		{"WhatOutlivesTheProgramIsKilled", testLeftovers},
-		{"ALeftoverThatHoldsTheOutputDoesNotHoldTheRun", testHeldOutput},
-		{"RunsAreListedUntilTheyAreCleaned", testListClean},
+		{name: "ExitCodesAndSignalsAreTold", test: testExitCodes},
+		{name: "AProgramThatIsNotThereIsAStartError", test: testNotFound},
+		{name: "AWorkingDirectoryOutsideTheWorkspaceIsRefused", test: testWorkdir},
+		{name: "TheEnvironmentOfRdevDoesNotLeak", test: testEnvironment, alone: true},
+		{name: "TheWorkspaceHoldsNothingOfRdev", test: testCleanWorkspace},
+		{name: "WhatOutlivesTheProgramIsKilled", test: testLeftovers},
+		{name: "ALeftoverThatHoldsTheOutputDoesNotHoldTheRun", test: testHeldOutput},
+		{name: "RunsAreListedUntilTheyAreCleaned", test: testListClean},
 	}
 }
 

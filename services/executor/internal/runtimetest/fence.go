@@ -9,12 +9,12 @@ import (
 
 func fenceCases() []testCase {
 	return []testCase{
-		{"ASecondStartFindsTheFirst", testStartTwice},
-		{"AnOlderTokenIsRefused", testStaleToken},
-		{"ANewerTokenEndsTheRunsOfOthers", testNewerToken},
-		{"ANewerTokenStartsTheSameRunAnew", testSameRunNewerToken},
-		{"AnAdoptedRunObeysItsNewOwnerOnly", testAdopt},
-		{"ARunThatIsNotThereIsNotFound", testNoRun},
+		{name: "ASecondStartFindsTheFirst", test: testStartTwice},
+		{name: "AnOlderTokenIsRefused", test: testStaleToken},
+		{name: "ANewerTokenEndsTheRunsOfOthers", test: testNewerToken},
+		{name: "ANewerTokenStartsTheSameRunAnew", test: testSameRunNewerToken},
+		{name: "AnAdoptedRunObeysItsNewOwnerOnly", test: testAdopt},
+		{name: "ARunThatIsNotThereIsNotFound", test: testNoRun},
 	}
 }
 
@@ -62,16 +62,14 @@ func testStaleToken(b *bench) {
 }
 
 func testNewerToken(b *bench) {
-	older := b.start(b.script(1, stubborn))
+	older := b.start(b.stubborn(1))
 	out, wait := b.follow(older)
 	b.ready(out, "ready")
-	// The new run sees what is left of the old.
 	newer := b.script(2, `echo hello`)
-	tag := b.tag
 	newer.Env = []string{"OTHER=1"}
 	b.start(newer)
-	if pids := b.processes(); len(pids) > 0 {
-		b.Errorf("processes of the older run (%s) are left: %v", tag, pids)
+	if pids := append(b.processes(), b.strays()...); len(pids) > 0 {
+		b.Errorf("processes of the older run are left: %v", pids)
 	}
 	if exit := wait(); !exit.Cancelled {
 		b.Errorf("exit of the older run = %+v", exit)

@@ -9,9 +9,9 @@ import (
 
 func inputCases() []testCase {
 	return []testCase{
-		{"InputIsReadToItsEnd", testStdin},
-		{"InputCanFollowLater", testLaterInput},
-		{"InputThatNobodyReadsHoldsNobodyUp", testUnreadInput},
+		{name: "InputIsReadToItsEnd", test: testStdin},
+		{name: "InputCanFollowLater", test: testLaterInput},
+		{name: "InputThatNobodyReadsHoldsNobodyUp", test: testUnreadInput},
 	}
 }
 

@@ -15,12 +15,12 @@ const bigOutput = 50 << 20
 
 func outputCases() []testCase {
 	return []testCase{
-		{"StreamsAreToldApartAndKeepTheirOrder", testStreams},
-		{"BytesArriveAsTheyAre", testBytes},
-		{"ALongLineArrivesWhole", testLongLine},
-		{"FiftyMegabytesArriveUnharmed", testBig},
-		{"EveryFrameIsAPlaceToAttachFrom", testOffsets},
-		{"TwentyRunsSideBySideDoNotMix", testSideBySide},
+		{name: "StreamsAreToldApartAndKeepTheirOrder", test: testStreams},
+		{name: "BytesArriveAsTheyAre", test: testBytes},
+		{name: "ALongLineArrivesWhole", test: testLongLine},
+		{name: "FiftyMegabytesArriveUnharmed", test: testBig},
+		{name: "EveryFrameIsAPlaceToAttachFrom", test: testOffsets},
+		{name: "TwentyRunsSideBySideDoNotMix", test: testSideBySide},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	mathrand "math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -32,14 +33,20 @@ type New func(t *testing.T) (app.Runtime, contract.Project)
 func Run(t *testing.T, newRuntime New) {
 	for _, group := range [][]testCase{outputCases(), endCases(), cancelCases(), cutCases(), fenceCases(), inputCases()} {
 		for _, c := range group {
-			t.Run(c.name, func(t *testing.T) { c.test(newBench(t, newRuntime)) })
+			t.Run(c.name, func(t *testing.T) {
+				if !c.alone {
+					t.Parallel()
+				}
+				c.test(newBench(t, newRuntime))
+			})
 		}
 	}
 }
 
 type testCase struct {
-	name string
-	test func(b *bench)
+	name  string
+	test  func(b *bench)
+	alone bool // it changes what other tests see
 }
 
 // bench is a runtime and a project under test.
@@ -48,14 +55,18 @@ type bench struct {
 	runtime app.Runtime
 	project contract.Project
 	tag     string // in the environment of everything that runs
+	stray   string // seconds that strays of this bench sleep
 	fresh   New
 }
 
 func newBench(t *testing.T, fresh New) *bench {
 	runtime, project := fresh(t)
-	b := &bench{T: t, runtime: runtime, project: project, tag: "RDEV_TEST_TAG=" + rand.Text(), fresh: fresh}
+	b := &bench{
+		T: t, runtime: runtime, project: project, fresh: fresh,
+		tag: "RDEV_TEST_TAG=" + rand.Text(), stray: strconv.Itoa(100_000 + mathrand.IntN(1<<30)),
+	}
 	t.Cleanup(func() {
-		for _, pid := range b.processes() {
+		for _, pid := range append(b.processes(), b.strays()...) {
 			t.Errorf("process %d is left", pid)
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}

@@ -178,15 +178,19 @@ func TestABatchThatDoesNotFollowIsRefused(t *testing.T) {
 	h.lives(2)
 	view := open(t)
 	h.project(view, 10)
-	audit := &app.App{View: view}
 	last := h.events[len(h.events)-1].Seq
-	next := []app.Event{{Seq: last + 1, Entity: contract.EntityProject, Key: "shop", Data: []byte("{}")}}
+	appendAfter := func(after uint64, events []app.Event) error {
+		return view.Append(t.Context(), after, events, nil, func(map[string]contract.Operation) app.Folded {
+			return app.Folded{Legal: make([]bool, len(events))}
+		})
+	}
+	next := []app.Event{{Seq: last + 2, Entity: contract.EntityProject, Key: "shop", Data: []byte("{}")}}
 	for _, after := range []uint64{0, last - 1, last + 1} {
-		if _, err := audit.ProjectEvents(t.Context(), after, next); !errors.Is(err, app.ErrMoved) {
+		if err := appendAfter(after, next); !errors.Is(err, app.ErrMoved) {
 			t.Errorf("a batch after %d where the view ends at %d: %v, want ErrMoved", after, last, err)
 		}
 	}
-	if _, err := audit.ProjectEvents(t.Context(), last, h.events); !errors.Is(err, app.ErrMoved) {
+	if err := appendAfter(last, h.events); !errors.Is(err, app.ErrMoved) {
 		t.Errorf("the same batch again: %v, want ErrMoved", err)
 	}
 	compare(t, view, h)

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -98,6 +99,16 @@ func pending(id string, at time.Time) contract.OperationPending {
 	}}
 }
 
+// Bounds implements app.EventLog.
+func (h *history) Bounds(context.Context) (first, last uint64, err error) {
+	return 1, uint64(len(h.events)*2 - 1), nil
+}
+
+// Next implements app.EventLog.
+func (h *history) Next(_ context.Context, after uint64) (uint64, error) {
+	return after + 1 + after%2, nil
+}
+
 // lives appends n whole lives of three events each, interleaved as n lanes would.
 func (h *history) lives(n int) {
 	const lanes = 50
@@ -120,7 +131,7 @@ func (h *history) lives(n int) {
 // project stores all events in batches of a size.
 func (h *history) project(view postgres.View, size int) {
 	h.t.Helper()
-	audit := &app.App{View: view}
+	audit := &app.App{View: view, Log: h}
 	position, err := view.Position(h.t.Context())
 	if err != nil {
 		h.t.Fatal(err)

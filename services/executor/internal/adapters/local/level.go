@@ -35,7 +35,7 @@ func (r *Runtime) Level() Level {
 	case r.probe.Namespaces:
 		level.Processes, level.Privileges = "own PID namespace", "none over the machine (user namespace)"
 	case r.probe.Root:
-		level.Privileges = "those of root, as user namespaces are not allowed here"
+		level.Privileges = "those of root as the owner of files, no capabilities"
 	}
 	return level
 }

@@ -107,7 +107,7 @@ func fork(files []*os.File, subcommand, mark string, namespaces bool) (int, erro
 		attr.Sys.Cloneflags = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS
 		attr.Sys.UidMappings = []syscall.SysProcIDMap{{ContainerID: inside, HostID: uid, Size: 1}}
 		attr.Sys.GidMappings = []syscall.SysProcIDMap{{ContainerID: insideGroup, HostID: gid, Size: 1}}
-		attr.Sys.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN} // to mount /proc; the program has none
+		attr.Sys.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP} // to mount /proc and to give them all up
 	}
 	return syscall.ForkExec("/proc/self/exe", argv, attr)
 }

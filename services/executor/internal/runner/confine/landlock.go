@@ -25,6 +25,7 @@ const (
 	fileRights  = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
 	readRights  = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
 	abi1Rights  = 1<<13 - 1
+	makeDevices = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
 	scopeSocket = 1 << 0 // abstract unix sockets
 	scopeSignal = 1 << 1
 )
@@ -77,7 +78,7 @@ func landlock(c wire.Confinement) error {
 		}
 	}
 	for _, path := range append(devices(), c.Write...) {
-		if err := allow(int(ruleset), path, attr.files); err != nil {
+		if err := allow(int(ruleset), path, attr.files&^makeDevices); err != nil {
 			return err
 		}
 	}

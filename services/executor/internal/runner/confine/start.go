@@ -63,15 +63,43 @@ func confineThread(c *wire.Confinement) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("give up new privileges: %w", err)
 	}
-	if c.Namespaces {
-		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-			return fmt.Errorf("give up capabilities: %w", err)
+	if c.Files {
+		if err := landlock(*c); err != nil {
+			return err
 		}
 	}
-	if !c.Files {
-		return nil
+	return dropCapabilities()
+}
+
+// dropCapabilities leaves a program that this thread starts without any, even
+// where its user is root.
+func dropCapabilities() error {
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return fmt.Errorf("give up capabilities: %w", err)
 	}
-	return landlock(*c)
+	for capability := range uintptr(unix.CAP_LAST_CAP + 1) {
+		held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, capability, 0, 0, 0)
+		if err != nil {
+			break // the kernel knows no more of them
+		}
+		if held == 0 {
+			continue
+		}
+		err = unix.Prctl(unix.PR_CAPBSET_DROP, capability, 0, 0, 0)
+		if err != nil && os.Getuid() == 0 {
+			return fmt.Errorf("give up capability %d: %w", capability, err)
+		}
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return fmt.Errorf("give up capabilities: %w", err)
+	}
+	sets[0].Inheritable, sets[1].Inheritable = 0, 0
+	if err := unix.Capset(&header, &sets[0]); err != nil {
+		return fmt.Errorf("give up capabilities: %w", err)
+	}
+	return nil
 }
 
 // workingDirectory opens where the program runs. Neither dots nor symbolic

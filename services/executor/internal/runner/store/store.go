@@ -19,7 +19,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -37,7 +36,11 @@ var (
 	ErrInvalidID = errors.New("invalid run id")
 )
 
-var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+// validID tells whether an ID can be the name of a directory.
+func validID(id string) bool {
+	const first, rest = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", "._-"
+	return id != "" && len(id) <= 128 && strings.ContainsRune(first, rune(id[0])) && strings.Trim(id, first+rest) == ""
+}
 
 // Root is the state directory of one workspace.
 type Root struct{ dir string }
@@ -98,7 +101,7 @@ func (r *Root) SetToken(token uint64) error {
 
 // Run opens a run. The caller closes it.
 func (r *Root) Run(id string) (*Run, error) {
-	if !validID.MatchString(id) {
+	if !validID(id) {
 		return nil, fmt.Errorf("%w: %q", ErrInvalidID, id)
 	}
 	return openRun(filepath.Join(r.dir, "runs", id), id)
@@ -128,7 +131,7 @@ func (r *Root) Runs() ([]*Run, error) {
 // returns the file alive, locked: the run lives for as long as it is open
 // anywhere.
 func (r *Root) Create(id string, token uint64) (*Run, *os.File, error) {
-	if !validID.MatchString(id) {
+	if !validID(id) {
 		return nil, nil, fmt.Errorf("%w: %q", ErrInvalidID, id)
 	}
 	path := filepath.Join(r.dir, "runs", id)

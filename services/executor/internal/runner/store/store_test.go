@@ -102,7 +102,7 @@ func TestARunThatIsReplacedStaysWhatItWas(t *testing.T) {
 
 func TestAnIDIsNoPath(t *testing.T) {
 	root := open(t)
-	for _, id := range []string{"", ".", "..", "../x", "a/b", ".hidden", "-flag", "a\x00", strings.Repeat("a", 129)} {
+	for _, id := range []string{"", ".", "..", "../x", "a/b", ".hidden", "-flag", "a\x00", "a b", "a/../b", "a/b/c", strings.Repeat("a", 129)} {
 		if _, err := root.Run(id); !errors.Is(err, store.ErrInvalidID) {
 			t.Errorf("Run(%q) = %v, want ErrInvalidID", id, err)
 		}

@@ -162,7 +162,9 @@ func (c CommandRequest) agent(v *validate.Validator) *contract.Agent {
 }
 
 func (c CommandRequest) checkCommon(v *validate.Validator) {
-	v.RelativePath("workdir", c.Workdir)
+	if c.Workdir != "" {
+		v.RelativePath("workdir", c.Workdir)
+	}
 	checkTimeout(v, "timeout", c.Timeout)
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
