@@ -3,15 +3,9 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
@@ -91,65 +85,4 @@ func statusOf(code contract.Code) int {
 	case contract.CodeInternal:
 	}
 	return http.StatusInternalServerError
-}
-
-// DecodeJSON reads the body of a request into a T. Whatever is wrong with it is
-// a *contract.Error: too large, no JSON, an unknown field, a wrong type, a second
-// value, bytes that are no UTF-8.
-func DecodeJSON[T any](w http.ResponseWriter, r *http.Request) (T, error) {
-	var value T
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
-	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return value, &contract.Error{Code: contract.CodePayloadTooLarge, Detail: fmt.Sprintf("the body has more than %d bytes", MaxBody)}
-		}
-		return value, invalid("", "the body could not be read: "+err.Error())
-	}
-	return value, Decode(body, &value)
-}
-
-// Decode is DecodeJSON for a body that is read already.
-func Decode(body []byte, value any) error {
-	if !utf8.Valid(body) {
-		return invalid("", "the body is not UTF-8")
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(value); err != nil {
-		return describe(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return invalid("", "the body has more than one JSON value")
-	}
-	return nil
-}
-
-func describe(err error) error {
-	var syntax *json.SyntaxError
-	var wrongType *json.UnmarshalTypeError
-	unknown, isUnknown := strings.CutPrefix(err.Error(), "json: unknown field ")
-	switch {
-	case errors.Is(err, io.EOF):
-		return invalid("", "the body is empty; send a JSON object")
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return invalid("", "the JSON ends too early")
-	case errors.As(err, &syntax):
-		return invalid("", fmt.Sprintf("no JSON at byte %d: %s", syntax.Offset, syntax.Error()))
-	case errors.As(err, &wrongType):
-		return invalid(wrongType.Field, fmt.Sprintf("is a JSON %s; want %s", wrongType.Value, wrongType.Type))
-	case isUnknown:
-		return invalid(strings.Trim(unknown, `"`), "is not a field that is known here")
-	}
-	return invalid("", strings.TrimPrefix(err.Error(), "json: "))
-}
-
-func invalid(field, message string) error {
-	if field == "" {
-		return &contract.Error{Code: contract.CodeInvalidRequest, Detail: message}
-	}
-	return &contract.Error{
-		Code: contract.CodeInvalidRequest, Detail: field + " " + message,
-		Fields: []contract.FieldError{{Field: field, Message: message}},
-	}
 }

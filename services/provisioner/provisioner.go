@@ -74,7 +74,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = workspaces.Close() }() // it was only read
+	defer func() { _ = workspaces.Close() }() // holds nothing that could be lost
 
 	projects := postgres.Projects{Pool: pool}
 	a := &app.App{

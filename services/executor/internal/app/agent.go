@@ -105,6 +105,13 @@ type agentRelay struct {
 
 func (r *agentRelay) from() int64 { return 0 }
 
+// finished tells whether the agent has said how its run ended.
+func (r *agentRelay) finished() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.parser.Finished()
+}
+
 func (r *agentRelay) take(ctx context.Context, f domain.Frame) error {
 	r.mu.Lock()
 	r.last = time.Now()

@@ -80,8 +80,9 @@ func (a *attempt) follow(ctx context.Context, p plan) (ending, error) {
 
 	from := r.from()
 	exit, err := a.Runtime.Attach(follow, p.spec.RunRef, from, func(f domain.Frame) error {
+		err := r.take(follow, f)
 		w.heard()
-		return r.take(follow, f)
+		return err
 	})
 	if err == nil {
 		err = r.flush(follow)

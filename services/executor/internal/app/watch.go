@@ -42,13 +42,27 @@ type watch struct {
 	detach context.CancelCauseFunc
 	ctx    context.Context // of the attempt: done once nothing is to be watched
 
-	lastHeard atomic.Int64 // unix nanoseconds of the last frame
-	mu        sync.Mutex
-	why       stop
-	done      sync.WaitGroup
+	lastHeard   atomic.Int64 // unix nanoseconds of the last frame
+	inputClosed atomic.Bool
+	mu          sync.Mutex
+	why         stop
+	done        sync.WaitGroup
 }
 
-func (w *watch) heard() { w.lastHeard.Store(time.Now().UnixNano()) }
+// heard notes that the run said something. An agent that has said how it ended
+// waits for the end of its input: it gets that at once.
+func (w *watch) heard() {
+	w.lastHeard.Store(time.Now().UnixNano())
+	r, ok := w.relay.(*agentRelay)
+	if ok && w.plan.spec.KeepStdin && r.finished() && !w.inputClosed.Swap(true) {
+		w.done.Go(func() {
+			// Where it fails, the limit on a finished agent ends it.
+			if err := w.Runtime.Input(w.ctx, w.ref, nil, true); err != nil && w.ctx.Err() == nil {
+				w.Log.Warn("input of a finished agent not closed", "operation", w.op.ID, "error", err)
+			}
+		})
+	}
+}
 
 // stopped tells why the run was ended, the first reason of several.
 func (w *watch) stopped() stop {

@@ -119,7 +119,8 @@ func (a *App) endOperations(ctx context.Context, op contract.Operation, seq uint
 	}
 }
 
-// endOperation cancels an operation and waits until it has ended.
+// endOperation cancels an operation and waits until it has ended. One that is
+// older than the log has: nobody runs it any more.
 func (a *App) endOperation(ctx context.Context, id string, w *watch) (contract.Operation, error) {
 	other, err := a.Operations.Update(ctx, id, func(other contract.Operation) (contract.Change, error) {
 		switch {
@@ -130,25 +131,17 @@ func (a *App) endOperation(ctx context.Context, id string, w *watch) (contract.O
 		}
 		return nil, nil
 	})
-	if errors.Is(err, contract.ErrNotFound) {
-		return other, nil // older than the log: nobody runs it any more
+	if err == nil && !other.State.Ended() {
+		err = a.Operations.SignalCancel(id)
 	}
-	if err != nil {
-		return other, fmt.Errorf("cancel %s: %w", id, err)
-	}
-	if other.State.Ended() {
-		return other, nil
-	}
-	if err := a.Operations.SignalCancel(id); err != nil {
-		return other, fmt.Errorf("cancel %s: %w", id, err)
-	}
-	for !other.State.Ended() {
+	for err == nil && !other.State.Ended() {
 		if err := w.pause(ctx, endPoll); err != nil {
 			return other, err
 		}
-		if other, err = a.Operations.Load(ctx, id); err != nil {
-			return other, fmt.Errorf("wait for the end of %s: %w", id, err)
-		}
+		other, err = a.Operations.Load(ctx, id)
+	}
+	if err != nil && !errors.Is(err, contract.ErrNotFound) {
+		return other, fmt.Errorf("end %s: %w", id, err)
 	}
 	return other, nil
 }

@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -156,7 +157,20 @@ func serveGit(t *testing.T) (url string) {
 }
 
 func TestAMachineWithoutConfinementRefuses(t *testing.T) {
-	if _, err := local.New(t.Context(), local.Config{Runner: "/bin/true", Unconfined: true}); err == nil {
+	runner := buildRunner(t)
+	if _, err := local.New(t.Context(), local.Config{Runner: runner, Unconfined: true}); err == nil {
 		t.Error("unconfined runs were not allowed, but New went well")
+	}
+	project := newProject(t)
+	spec := domain.RunSpec{
+		RunRef: domain.RunRef{Project: project.Slug, Workspace: project.Workspace, ID: "a", Token: 1},
+		Argv:   []string{"true"},
+	}
+	if err := newRuntime(t, local.Config{Runner: runner}).WithoutLandlock().Start(t.Context(), spec); !errors.Is(err, local.ErrUnconfined) {
+		t.Errorf("Start = %v, want ErrUnconfined", err)
+	}
+	lax := newRuntime(t, local.Config{Runner: runner, AllowUnconfined: true}).WithoutLandlock()
+	if _, exit := runScript(t, lax, project, "b", "exit 3"); exit.Code != 3 || lax.Level().Files != "not confined" {
+		t.Errorf("exit %+v at %v", exit, lax.Level())
 	}
 }

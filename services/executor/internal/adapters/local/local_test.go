@@ -55,3 +55,10 @@ func TestRuntimeConfinedConforms(t *testing.T) {
 		return newRuntime(t, local.Config{Runner: runner}), newProject(t)
 	})
 }
+
+func TestRuntimeWithoutNamespacesConforms(t *testing.T) {
+	runner := buildRunner(t)
+	runtimetest.Run(t, func(t *testing.T) (app.Runtime, contract.Project) {
+		return newRuntime(t, local.Config{Runner: runner}).WithoutNamespaces(), newProject(t)
+	})
+}

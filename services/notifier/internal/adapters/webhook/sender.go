@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -94,7 +95,7 @@ func (s *Sender) post(ctx context.Context, target, secret string, event app.Even
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "rdev-webhooks/1")
 	request.Header.Set(standardwebhooks.HeaderWebhookID, event.ID)
-	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, fmt.Sprint(at.Unix()))
+	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
 	request.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
 	response, err := s.client.Do(request)
 	if err != nil {

@@ -1,0 +1,119 @@
+package chaos
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/orchard9/rdev/cmd/rdev/internal/client"
+	"github.com/orchard9/rdev/libs/bus"
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/testkit"
+	"github.com/orchard9/rdev/services/audit"
+	"github.com/orchard9/rdev/services/gateway"
+	"github.com/orchard9/rdev/services/provisioner"
+)
+
+// world is a whole rdev: NATS, PostgreSQL and all services but the executors in
+// this process, the executors in processes of their own.
+type world struct {
+	nodes      *testkit.Nodes
+	conn       *bus.Conn // to look at the log
+	client     *client.Client
+	crew       *crew
+	database   string
+	workspaces string
+}
+
+const apiKey = "rdev_00000000000000000000000000000000000000000000000000000000000000aa"
+
+// newWorld starts an rdev on so many NATS servers, with so many executors.
+func newWorld(t *testing.T, servers, executors int) *world {
+	t.Helper()
+	w := &world{database: testkit.Postgres(t), workspaces: filepath.Join(t.TempDir(), "workspaces")}
+	w.nodes = testkit.NATSNodes(t, servers, lease())
+	w.conn = testkit.Connect(t, w.nodes.URL(), "chaos")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Serve(t, audit.Run, audit.Config{
+		NATSURL: w.nodes.URL(), DatabaseURL: w.database, CleanupInterval: time.Second, Lease: lease(),
+	})
+	testkit.Serve(t, provisioner.Run, provisioner.Config{
+		NATSURL: w.nodes.URL(), DatabaseURL: w.database, Workspaces: w.workspaces, Lease: lease(),
+	})
+	testkit.Serve(t, gateway.Run, gateway.Config{
+		NATSURL: w.nodes.URL(), APIKey: apiKey, Replicas: servers, Listener: listener, Lease: lease(),
+	})
+	w.client, err = client.New(client.Config{URL: "http://" + listener.Addr().String(), Key: apiKey, Tries: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.crew = newCrew(t, w.nodes.URL(), buildRunner(t))
+	for range executors {
+		if err := w.crew.start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*testkit.Patience)
+	defer cancel()
+	for _, name := range []string{contract.ServiceAudit, contract.ServiceProvisioner, contract.ServiceExecutor, contract.ServiceGateway} {
+		if err := w.conn.AwaitService(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+// createProject makes a project and returns its workspace.
+func (w *world) createProject(t *testing.T, slug string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+	defer cancel()
+	accepted, err := w.client.CreateProject(ctx, client.NewProject{Slug: slug}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.client.Wait(ctx, accepted.ID, func(client.Operation) {}); err != nil {
+		t.Fatal(err)
+	}
+	project, err := w.conn.Project(ctx, slug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project.Workspace
+}
+
+// run has a command accepted, whatever it takes: a request that was not answered
+// is sent again with the same key.
+func (w *world) run(ctx context.Context, project, key string, command client.Command) (contract.Operation, error) {
+	for {
+		accepted, err := w.client.Run(ctx, project, command, key)
+		if err == nil {
+			return accepted.Operation.Operation, nil
+		}
+		select {
+		case <-ctx.Done():
+			return contract.Operation{}, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// await waits until an operation has ended, as the log has it.
+func (w *world) await(ctx context.Context, id string) (contract.Operation, error) {
+	for {
+		op, err := w.conn.Load(ctx, id)
+		if err == nil && op.State.Ended() {
+			return op, nil
+		}
+		select {
+		case <-ctx.Done():
+			return op, context.Cause(ctx)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}

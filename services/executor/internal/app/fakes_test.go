@@ -1,0 +1,189 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/executor/internal/app"
+	"github.com/orchard9/rdev/services/executor/internal/domain"
+)
+
+// world is all that the executor meets, in memory.
+type world struct {
+	mu     sync.Mutex
+	op     contract.Operation
+	chunks []contract.Chunk
+	hear   func() // a cancel signal
+
+	run     *program // that is there, nil where none is
+	started int
+	adopted int
+	cleaned int
+	closed  bool // standard input
+
+	renewErr error
+	loadErr  error
+}
+
+// program is a run: it says its frames, then takes its time, then exits.
+type program struct {
+	frames []domain.Frame
+	takes  time.Duration
+	exit   domain.Exit
+	stop   chan struct{} // closed by Cancel
+}
+
+const project = "shop"
+
+func newWorld(t *testing.T, cmd contract.Command, p program) (*world, *app.Executor) {
+	t.Helper()
+	p.stop = make(chan struct{})
+	w := &world{run: &p}
+	op, err := contract.Next(nil, contract.OperationPending{Operation: contract.Operation{
+		ID: "op-1", Kind: contract.KindShell, Project: project, Lane: contract.PodLane(project), Command: &cmd,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	op.Seq = 1
+	w.op = op
+	e := &app.Executor{
+		Operations: w, Projects: w, Output: w, Signals: w, Runtime: w,
+		Log: slog.New(slog.DiscardHandler), Stopping: t.Context(),
+		Settings: app.Settings{
+			Instance: "test", Lease: contract.DefaultLease(), Timeout: time.Hour, Silence: 5 * time.Minute,
+			Grace: 10 * time.Second, MaxOutput: 1 << 20,
+		},
+	}
+	return w, e
+}
+
+func (w *world) execute(t *testing.T, e *app.Executor) error {
+	t.Helper()
+	return e.RunOperation(t.Context(), contract.RunOperation{Operation: "op-1", Project: project}, w.renew)
+}
+
+func (w *world) renew(context.Context) error { return w.renewErr }
+
+func (w *world) Load(context.Context, string) (contract.Operation, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.op, w.loadErr
+}
+
+func (w *world) Update(_ context.Context, _ string, decide func(contract.Operation) (contract.Change, error)) (contract.Operation, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change, err := decide(w.op)
+	if err != nil || change == nil {
+		return w.op, err
+	}
+	next, err := contract.Next(&w.op, change)
+	if err != nil {
+		return w.op, err
+	}
+	next.Seq = w.op.Seq + 1
+	w.op = next
+	return next, nil
+}
+
+// change has somebody else change the operation.
+func (w *world) change(t *testing.T, c contract.Change) {
+	t.Helper()
+	if _, err := w.Update(t.Context(), "op-1", func(contract.Operation) (contract.Change, error) { return c, nil }); err != nil {
+		t.Error(err)
+	}
+}
+
+func (w *world) Project(context.Context, string) (contract.Project, error) {
+	return contract.Project{Slug: project, State: contract.ProjectReady, Workspace: "/workspaces/shop"}, nil
+}
+
+func (w *world) OnCancelSignal(_ context.Context, _ string, hear func()) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hear = hear
+	return nil
+}
+
+func (w *world) OpenOutput(context.Context, contract.Operation) (app.OutputWriter, error) {
+	return w, nil
+}
+
+func (w *world) Cursor() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.chunks) == 0 {
+		return 0
+	}
+	return w.chunks[len(w.chunks)-1].Cursor
+}
+
+func (w *world) Write(_ context.Context, c contract.Chunk) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.chunks = append(w.chunks, c)
+	return nil
+}
+
+func (w *world) text() string {
+	text := ""
+	for _, c := range w.chunks {
+		text += string(c.Data)
+	}
+	return text
+}
+
+func (w *world) Start(_ context.Context, spec domain.RunSpec) error {
+	w.started++
+	if spec.Token != w.op.Seq {
+		return fmt.Errorf("token %d, want the running event's %d", spec.Token, w.op.Seq)
+	}
+	return nil
+}
+
+func (w *world) Adopt(context.Context, domain.RunRef) error {
+	if w.started == 0 {
+		return domain.ErrNoRun
+	}
+	w.adopted++
+	return nil
+}
+
+func (w *world) Attach(ctx context.Context, _ domain.RunRef, from int64, emit func(domain.Frame) error) (domain.Exit, error) {
+	for _, f := range w.run.frames {
+		if f.Next <= from {
+			continue
+		}
+		if err := emit(f); err != nil {
+			return domain.Exit{}, err
+		}
+	}
+	select {
+	case <-ctx.Done():
+		return domain.Exit{}, ctx.Err()
+	case <-w.run.stop:
+		return domain.Exit{Known: true, Code: -1, Signal: "SIGTERM", Cancelled: true}, nil
+	case <-time.After(w.run.takes):
+		return w.run.exit, nil
+	}
+}
+
+func (w *world) Input(_ context.Context, _ domain.RunRef, _ []byte, closeAfter bool) error {
+	w.closed = w.closed || closeAfter
+	return nil
+}
+
+func (w *world) Cancel(context.Context, domain.RunRef, time.Duration) error {
+	close(w.run.stop)
+	return nil
+}
+
+func (w *world) List(context.Context, contract.Project) ([]domain.RunRef, error) { return nil, nil }
+
+func (w *world) Clean(context.Context, domain.RunRef) error { w.cleaned++; return nil }
