@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -112,7 +113,7 @@ func (c *Conn) workOne(ctx, workCtx context.Context, cons jetstream.Consumer, lo
 	cancel()
 	if err != nil {
 		// Nothing there, or NATS is away; the pause keeps an outage from spinning.
-		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, jetstream.ErrNoMessages) {
+		if !nothingCame(err) {
 			_ = wait(ctx, 200*time.Millisecond)
 		}
 		return
@@ -163,4 +164,9 @@ func redeliverAfter(msg jetstream.Msg) time.Duration {
 		deliveries = meta.NumDelivered
 	}
 	return min(time.Second<<min(deliveries-1, 5), 30*time.Second)
+}
+
+// nothingCame tells whether a pull just ended without a message.
+func nothingCame(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, nats.ErrTimeout)
 }

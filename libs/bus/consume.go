@@ -12,9 +12,6 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// fetchWait is how long a projection waits for the first event of a batch.
-const fetchWait = 5 * time.Second
-
 // Projection is a view of the log that some database keeps.
 type Projection interface {
 	// Position is the sequence of the last event that the view holds: the view,
@@ -54,89 +51,107 @@ func (c *Conn) projectOn(ctx context.Context, consumer string, size int, log *sl
 	if err != nil {
 		return fmt.Errorf("position: %w", err)
 	}
-	cons, err := c.startAt(ctx, consumer, position)
+	cons, delivered, err := c.startAt(ctx, consumer, position)
 	if err != nil {
 		return err
 	}
+	// The next batch comes while the last one is stored.
+	messages := make(chan jetstream.Msg, size)
+	consuming, err := cons.Consume(func(m jetstream.Msg) {
+		select {
+		case messages <- m:
+		case <-ctx.Done():
+		}
+	}, jetstream.PullMaxMessages(size))
+	if err != nil {
+		return fmt.Errorf("consumer %s: %w", consumer, err)
+	}
+	defer consuming.Stop()
+	b := batch{position: position, delivered: delivered, log: log}
 	for {
-		events, last, err := fetch(ctx, cons, size, position, log)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-consuming.Closed():
+			return fmt.Errorf("consumer %s is gone", consumer)
+		case m := <-messages:
+			err = b.add(m)
+		}
+		for err == nil && len(b.events) < size && b.bytes < maxBatchBytes && len(messages) > 0 {
+			err = b.add(<-messages)
+		}
+		if err == nil {
+			err = b.apply(ctx, p)
+		}
 		if err != nil {
 			return err
-		}
-		if last == nil {
-			continue
-		}
-		if len(events) > 0 {
-			if err := p.Apply(ctx, events); err != nil {
-				return fmt.Errorf("apply %d events after %d: %w", len(events), position, err)
-			}
-			position = events[len(events)-1].Seq
-		}
-		if err := last.Ack(); err != nil {
-			return fmt.Errorf("ack: %w", err)
 		}
 	}
 }
 
-// startAt puts the consumer behind position, wherever it stood.
-func (c *Conn) startAt(ctx context.Context, consumer string, position uint64) (jetstream.Consumer, error) {
+// maxBatchBytes is about the most that the bodies of one batch may have.
+const maxBatchBytes = 16 << 20
+
+// batch is what is applied to a projection at once.
+type batch struct {
+	position  uint64 // of the view
+	delivered uint64 // consumer sequence of the last message
+	events    []Event
+	bytes     int
+	last      jetstream.Msg
+	log       *slog.Logger
+}
+
+// add takes the next message. One that was lost on its way leaves a hole in the
+// consumer's own count; acknowledging past it would lose it for good.
+func (b *batch) add(m jetstream.Msg) error {
+	meta, err := m.Metadata()
+	if err != nil {
+		return fmt.Errorf("delivery: %w", err)
+	}
+	if meta.Sequence.Consumer != b.delivered+1 {
+		return fmt.Errorf("delivery %d came after %d: some were lost on their way", meta.Sequence.Consumer, b.delivered)
+	}
+	b.delivered, b.last = meta.Sequence.Consumer, m
+	if event, ok := decode(m, b.position, b.log); ok {
+		b.events, b.bytes = append(b.events, event), b.bytes+len(event.Data)
+	}
+	return nil
+}
+
+func (b *batch) apply(ctx context.Context, p Projection) error {
+	if n := len(b.events); n > 0 {
+		if err := p.Apply(ctx, b.events); err != nil {
+			return fmt.Errorf("apply %d events after %d: %w", n, b.position, err)
+		}
+		b.position = b.events[n-1].Seq
+	}
+	b.events, b.bytes = nil, 0
+	if err := b.last.Ack(); err != nil {
+		return fmt.Errorf("ack: %w", err)
+	}
+	return nil
+}
+
+// startAt puts the consumer behind position, wherever it stood. delivered is
+// what the consumer counts as delivered so far.
+func (c *Conn) startAt(ctx context.Context, consumer string, position uint64) (cons jetstream.Consumer, delivered uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*requestTimeout)
 	defer cancel()
 	info, err := c.js.Stream(ctx, contract.StreamEvents)
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", contract.StreamEvents, err)
+		return nil, 0, fmt.Errorf("stream %s: %w", contract.StreamEvents, err)
 	}
 	if last := info.CachedInfo().State.LastSeq; last < position {
-		return nil, fmt.Errorf("the log ends at %d but the view holds event %d: the log has lost its end", last, position)
+		return nil, 0, fmt.Errorf("the log ends at %d but the view holds event %d: the log has lost its end", last, position)
 	}
 	if _, err := c.js.ResetConsumerToSequence(ctx, contract.StreamEvents, consumer, position+1); err != nil {
-		return nil, fmt.Errorf("consumer %s from %d: %w", consumer, position+1, err)
+		return nil, 0, fmt.Errorf("consumer %s from %d: %w", consumer, position+1, err)
 	}
-	cons, err := c.js.Consumer(ctx, contract.StreamEvents, consumer)
-	if err != nil {
-		return nil, fmt.Errorf("consumer %s: %w", consumer, err)
+	if cons, err = c.js.Consumer(ctx, contract.StreamEvents, consumer); err != nil {
+		return nil, 0, fmt.Errorf("consumer %s: %w", consumer, err)
 	}
-	return cons, nil
-}
-
-// fetch takes the next events after position. last is the message to
-// acknowledge, nil where nothing came.
-func fetch(ctx context.Context, cons jetstream.Consumer, size int, position uint64, log *slog.Logger) (events []Event, last jetstream.Msg, err error) {
-	// What is there comes at once; only an empty stream waits.
-	batch, err := cons.FetchNoWait(size)
-	if err != nil {
-		return nil, nil, fmt.Errorf("fetch: %w", err)
-	}
-	events, last, err = gather(batch, position, log)
-	if err != nil || last != nil {
-		return events, last, err
-	}
-	pull, cancel := context.WithTimeout(ctx, fetchWait)
-	defer cancel()
-	first, err := cons.Next(jetstream.FetchContext(pull))
-	if err != nil {
-		if ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoMessages)) {
-			return nil, nil, nil
-		}
-		return nil, nil, fmt.Errorf("fetch: %w", err)
-	}
-	if event, ok := decode(first, position, log); ok {
-		events = append(events, event)
-	}
-	return events, first, nil
-}
-
-func gather(batch jetstream.MessageBatch, position uint64, log *slog.Logger) (events []Event, last jetstream.Msg, err error) {
-	for msg := range batch.Messages() {
-		last = msg
-		if event, ok := decode(msg, position, log); ok {
-			events = append(events, event)
-		}
-	}
-	if err := batch.Error(); err != nil && !errors.Is(err, jetstream.ErrNoMessages) {
-		return nil, nil, fmt.Errorf("fetch: %w", err)
-	}
-	return events, last, nil
+	return cons, cons.CachedInfo().Delivered.Consumer, nil
 }
 
 // decode makes an event of a message, unless the view holds it or it is none.

@@ -14,7 +14,7 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// hookBatch is how many messages a consumer of events or hooks takes at a time.
+// hookBatch is how many messages a consumer of events or hooks takes ahead.
 const hookBatch = 64
 
 // EachEvent hands every event of a durable consumer to handle, in order and one
@@ -41,52 +41,40 @@ func (c *Conn) EachEvent(ctx context.Context, consumer string, log *slog.Logger,
 	})
 }
 
-// eachMessage hands over what a consumer has until ctx is done.
+// eachMessage hands over what a consumer has until ctx is done. What was taken
+// ahead by then is given back at once.
 func (c *Conn) eachMessage(ctx context.Context, stream, consumer string, log *slog.Logger, take func(jetstream.Msg)) error {
 	cons, err := c.js.Consumer(ctx, stream, consumer)
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", consumer, err)
 	}
-	for ctx.Err() == nil {
-		// What is there comes at once; only an empty stream waits.
-		n, err := takeBatch(cons, take)
-		if err == nil && n == 0 {
-			err = takeNext(ctx, cons, take)
-		}
-		if err != nil && ctx.Err() == nil {
+	messages, err := cons.Messages(jetstream.PullMaxMessages(hookBatch))
+	if err != nil {
+		return fmt.Errorf("consumer %s: %w", consumer, err)
+	}
+	for {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		switch {
+		case ctx.Err() != nil:
+			return giveBack(messages, msg)
+		case errors.Is(err, jetstream.ErrMsgIteratorClosed), errors.Is(err, jetstream.ErrConsumerDeleted):
+			return fmt.Errorf("consumer %s: %w", consumer, err)
+		case err != nil:
 			log.Warn("fetch comes again", "consumer", consumer, "error", err)
-			_ = wait(ctx, 200*time.Millisecond) // ctx's end ends the loop
+		default:
+			take(msg)
 		}
 	}
-	return nil
 }
 
-func takeBatch(cons jetstream.Consumer, take func(jetstream.Msg)) (n int, err error) {
-	batch, err := cons.FetchNoWait(hookBatch)
-	if err != nil {
-		return 0, fmt.Errorf("fetch: %w", err)
+func giveBack(messages jetstream.MessagesContext, msg jetstream.Msg) error {
+	messages.Drain()
+	var err error
+	for ; err == nil; msg, err = messages.Next() {
+		if msg != nil {
+			_ = msg.Nak() // without it the server waits for a while
+		}
 	}
-	for msg := range batch.Messages() {
-		take(msg)
-		n++
-	}
-	if err := batch.Error(); err != nil && !errors.Is(err, jetstream.ErrNoMessages) {
-		return n, fmt.Errorf("fetch: %w", err)
-	}
-	return n, nil
-}
-
-func takeNext(ctx context.Context, cons jetstream.Consumer, take func(jetstream.Msg)) error {
-	pull, cancel := context.WithTimeout(ctx, fetchWait)
-	defer cancel()
-	msg, err := cons.Next(jetstream.FetchContext(pull))
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoMessages) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("fetch: %w", err)
-	}
-	take(msg)
 	return nil
 }
 

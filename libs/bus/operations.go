@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
@@ -16,11 +17,52 @@ import (
 func (c *Conn) Load(ctx context.Context, id string) (contract.Operation, error) {
 	var op contract.Operation
 	e, err := c.lastEvent(ctx, contract.EntityOperation, id, &op)
-	if err != nil {
+	if err == nil && guarded(e, id) || errors.Is(err, contract.ErrNotFound) || e.Seq == 0 {
+		op.Seq = e.Seq
+		return op, err
+	}
+	// Somebody published it by hand. Every reader folds, and so sees the same.
+	if op, err = c.fold(ctx, id); err != nil {
 		return op, err
 	}
 	op.Seq = e.Seq
 	return op, nil
+}
+
+// guarded tells whether an event was appended by this package, which lets
+// nothing illegal pass.
+func guarded(e entry, id string) bool {
+	return e.Header.Get(jetstream.ExpectedLastSubjSeqSubjHeader) == contract.EventFilter(contract.EntityOperation, id)
+}
+
+func (c *Conn) fold(ctx context.Context, id string) (contract.Operation, error) {
+	events, err := c.History(ctx, contract.EntityOperation, id, 0)
+	if err != nil {
+		return contract.Operation{}, err
+	}
+	op, ok := Fold(events)
+	if !ok {
+		return op, fmt.Errorf("operation %s: %w", id, contract.ErrNotFound)
+	}
+	return op, nil
+}
+
+// Fold is an operation after its events, false where none of them was legal.
+func Fold(events []Event) (contract.Operation, bool) {
+	var folded *contract.Operation
+	for _, event := range events {
+		snapshot, err := event.Operation()
+		if err != nil || snapshot.ID != event.Key {
+			continue
+		}
+		if next, err := contract.Fold(folded, event.Type, snapshot); err == nil {
+			folded = &next
+		}
+	}
+	if folded == nil {
+		return contract.Operation{}, false
+	}
+	return *folded, true
 }
 
 // lastEvent reads the newest snapshot of an entity. Answers that are lost are

@@ -63,18 +63,22 @@ func (s *Service) answer(r micro.Request, verb string, handle func(context.Conte
 	ctx, cancel := context.WithTimeout(extractTrace(context.Background(), nats.Header(r.Headers())), 5*requestTimeout)
 	defer cancel()
 	reply, err := handle(ctx)
+	m := nats.NewMsg(r.Reply())
 	if err == nil {
-		err = r.RespondJSON(reply)
-	} else {
+		m.Data, err = json.Marshal(reply)
+	}
+	if err != nil {
 		var known *contract.Error
 		if !errors.As(err, &known) {
 			s.log.Error("request failed", "verb", verb, "error", err)
 			known = &contract.Error{Code: contract.CodeInternal, Detail: "the " + s.conn.service + " could not answer"}
 		}
-		body, _ := json.Marshal(known) // strings only
-		err = r.Error(string(known.Code), known.Detail, body)
+		m.Data, _ = json.Marshal(known) // strings only
+		m.Header.Set(micro.ErrorCodeHeader, string(known.Code))
+		m.Header.Set(micro.ErrorHeader, known.Detail)
 	}
-	if err != nil {
+	// Not through r, which its own goroutine looks at when the handler returns.
+	if err := s.conn.nc.PublishMsg(m); err != nil {
 		s.log.Warn("reply lost", "verb", verb, "error", err)
 	}
 }

@@ -29,8 +29,9 @@ func Main[Config any](name string, run func(context.Context, Config, *slog.Logge
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err = run(ctx, cfg, log)
+	stopped := ctx.Err() != nil
 	stop()
-	if err != nil {
+	if err != nil && !(stopped && errors.Is(err, context.Canceled)) {
 		log.Error("stopped", "error", err)
 		os.Exit(1)
 	}

@@ -5,9 +5,11 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,19 +28,23 @@ type Config struct {
 	Addr     string `env:"RDEV_ADDR" envDefault:"127.0.0.1:8080"`       // where the API listens
 	HTTPAddr string `env:"GATEWAY_HTTP_ADDR"`                           // health and metrics; nothing where empty
 	// APIKey is the secret of the installation's first key, rdev_….
-	APIKey string `env:"GATEWAY_API_KEY,required"`
+	APIKey string `env:"GATEWAY_API_KEY,required,notEmpty"`
 	// Replicas is how many copies NATS keeps of every stream: 1, or 3 on a
 	// cluster.
 	Replicas int `env:"NATS_REPLICAS" envDefault:"1"`
 
-	Version  string         `env:"-"` // of the build
-	Listener net.Listener   `env:"-"` // instead of Addr
-	Lease    contract.Lease `env:"-"` // contract.DefaultLease where zero
-	NATS     []nats.Option  `env:"-"` // as an in-process server's
+	Version   string         `env:"-"` // of the build
+	Listener  net.Listener   `env:"-"` // instead of Addr
+	Lease     contract.Lease `env:"-"` // contract.DefaultLease where zero
+	NATS      []nats.Option  `env:"-"` // as an in-process server's
+	Heartbeat time.Duration  `env:"-"` // of quiet streams, 15 s where zero. For tests
 }
 
 // Run assembles the gateway and serves until ctx is done.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	if cfg.APIKey == "" {
+		return errors.New("GATEWAY_API_KEY is empty: everybody would be let in")
+	}
 	if cfg.Lease == (contract.Lease{}) {
 		cfg.Lease = contract.DefaultLease()
 	}
@@ -69,10 +75,14 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}, func() float64 { return float64(dispatcher.Waiting()) }))
 	stopping, stopStreams := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopStreams()
-	handler := httpapi.New(httpapi.Config{
-		App: &app.App{Operations: nats, Projects: nats}, Log: conn, Queries: nats,
-		Keys: httpapi.NewBootstrapKey(cfg.APIKey), Health: health, Version: cfg.Version, Logger: log, Stopping: stopping,
+	handler, err := httpapi.New(httpapi.Config{
+		App: &app.App{Operations: nats, Projects: nats}, Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable,
+		Keys: httpapi.NewBootstrapKey(cfg.APIKey), Health: health, Version: cfg.Version, Logger: log,
+		Heartbeat: cfg.Heartbeat, Stopping: stopping,
 	})
+	if err != nil {
+		return err
+	}
 
 	log.Info("serving", "address", listener.Addr().String(), "instance", conn.Instance())
 	return service.Run(ctx,

@@ -19,10 +19,12 @@ import (
 	"github.com/orchard9/rdev/libs/bus/embedded"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/database/local"
+	"github.com/orchard9/rdev/libs/envutil"
 	"github.com/orchard9/rdev/libs/service"
 	"github.com/orchard9/rdev/services/audit"
 	"github.com/orchard9/rdev/services/executor"
 	"github.com/orchard9/rdev/services/gateway"
+	"github.com/orchard9/rdev/services/notifier"
 	"github.com/orchard9/rdev/services/provisioner"
 )
 
@@ -35,6 +37,8 @@ type Config struct {
 	Database string `env:"RDEV_DATABASE_URL"`                          // a PostgreSQL to use; one of our own where empty
 	Registry string `env:"npm_config_registry"`                        // where PostgreSQL is downloaded from, on a machine without
 	Path     string `env:"PATH"`                                       // of commands, unless EXECUTOR_PATH says otherwise
+
+	WebhookAllow string `env:"RDEV_WEBHOOK_ALLOW"` // private networks that webhooks may reach, CIDR list
 
 	Executor executor.Config
 
@@ -116,7 +120,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 	if created {
 		state.NewKey = key
 	}
-	parts := append([]service.Part{databasePart(database)}, cfg.services(home, server, database, listener, key, log)...)
+	services, err := cfg.services(home, server, database, listener, key, log)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	parts := append([]service.Part{databasePart(database)}, services...)
 	parts = append(parts, service.Part{Name: "ready", Run: func(ctx context.Context) error {
 		if err := awaitServices(ctx, conn); err != nil {
 			return err
@@ -145,10 +153,17 @@ func databasePart(database *local.Server) service.Part {
 
 // services are the five, in the order of their start: the gateway is the last
 // to start and the first to stop.
-func (cfg Config) services(home home, server *embedded.Server, database *local.Server, listener net.Listener, key string, log *slog.Logger) []service.Part {
+func (cfg Config) services(home home, server *embedded.Server, database *local.Server, listener net.Listener, key string, log *slog.Logger) ([]service.Part, error) {
 	inProcess := natsOptions(server)
 	url := database.URL("")
 
+	notifierConfig, err := envutil.LoadFrom[notifier.Config](map[string]string{
+		"NATS_URL": server.URL(), "NOTIFIER_DATABASE_URL": url, "RDEV_WEBHOOK_ALLOW": cfg.WebhookAllow,
+	})
+	if err != nil {
+		return nil, err
+	}
+	notifierConfig.NATS = inProcess
 	auditConfig := audit.Config{NATSURL: server.URL(), DatabaseURL: url, NATS: inProcess, Lease: cfg.Lease}
 	provisionerConfig := provisioner.Config{
 		NATSURL: server.URL(), DatabaseURL: url, Workspaces: home.path("workspaces"), NATS: inProcess, Lease: cfg.Lease,
@@ -163,10 +178,11 @@ func (cfg Config) services(home home, server *embedded.Server, database *local.S
 	}
 	return []service.Part{
 		part("audit", audit.Run, auditConfig, log),
+		part("notifier", notifier.Run, notifierConfig, log),
 		part("provisioner", provisioner.Run, provisionerConfig, log),
 		part("executor", executor.Run, cfg.Executor, log),
 		part("gateway", gateway.Run, gatewayConfig, log),
-	}
+	}, nil
 }
 
 // part binds a service to its configuration and a logger that names it.
@@ -192,7 +208,7 @@ func natsOptions(server *embedded.Server) []nats.Option {
 
 // awaitServices returns once all five answer.
 func awaitServices(ctx context.Context, conn *bus.Conn) error {
-	for _, name := range []string{contract.ServiceAudit, contract.ServiceProvisioner, contract.ServiceExecutor, contract.ServiceGateway} {
+	for _, name := range []string{contract.ServiceAudit, contract.ServiceProvisioner, contract.ServiceExecutor, contract.ServiceNotifier, contract.ServiceGateway} {
 		if err := conn.AwaitService(ctx, name); err != nil {
 			return err
 		}

@@ -171,7 +171,7 @@ func (r *agentRelay) finish(ctx context.Context, exit domain.Exit, stopped stop)
 		return ending{}, err
 	}
 	how := endingOf(events[len(events)-1])
-	how.result.Leftovers, how.result.OutputCut = exit.Leftovers, r.kept > r.maxOutput
+	how.result.Leftovers, how.result.OutputCut = exit.Leftovers, r.kept > r.maxOutput || exit.Dropped > 0
 	if stopped.reason == stopShutdown && exit.Cancelled {
 		how.state, how.failure = contract.Failed, contract.NewFailure(contract.ClassInfrastructure, "%s", stopped.words)
 	}

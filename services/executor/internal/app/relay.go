@@ -136,11 +136,12 @@ func (r *textRelay) failure(ctx context.Context) error {
 
 func (r *textRelay) finish(_ context.Context, exit domain.Exit, stopped stop) (ending, error) {
 	how := r.judge(exit, stopped, r.tail)
-	if r.kept > r.maxOutput || exit.Leftovers > 0 {
+	cut := r.kept > r.maxOutput || exit.Dropped > 0
+	if cut || exit.Leftovers > 0 {
 		if how.result == nil {
 			how.result = &contract.Result{}
 		}
-		how.result.OutputCut, how.result.Leftovers = r.kept > r.maxOutput, exit.Leftovers
+		how.result.OutputCut, how.result.Leftovers = cut, exit.Leftovers
 	}
 	return how, nil
 }
@@ -152,6 +153,9 @@ func judgeProgram(exit domain.Exit, stopped stop, _ []byte) ending {
 		how.exitCode = &exit.Code
 	}
 	switch {
+	case exit.Error != "":
+		how.exitCode = nil
+		how.failure = contract.NewFailure(contract.ClassInfrastructure, "the output could not be kept: %s", exit.Error)
 	case !exit.Known:
 		how.failure = contract.NewFailure(contract.ClassInfrastructure, "how the command ended is unknown: its runner was lost")
 	case exit.StartError != "":

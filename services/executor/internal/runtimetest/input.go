@@ -53,15 +53,19 @@ func testLaterInput(b *bench) {
 }
 
 func testUnreadInput(b *bench) {
-	spec := b.script(1, `sleep 0.3; echo end`)
+	spec := b.script(1, `trap 'echo end; exit 0' TERM; echo ready; while :; do sleep 0.01; done`)
 	spec.Stdin, spec.KeepStdin = []byte(strings.Repeat("x", 1<<20)), true
 	ref := b.start(spec)
+	out, wait := b.follow(ref)
+	b.ready(out, "ready")
 	if err := b.runtime.Input(b.Context(), ref, []byte(strings.Repeat("y", 1<<20)), false); err != nil {
 		b.Errorf("Input: %v", err)
 	}
-	out, exit := b.attach(ref, 0)
-	b.ended(exit, 0, "")
-	if out.text() != "end\n" {
+	if err := b.runtime.Cancel(b.Context(), ref, patience); err != nil {
+		b.Errorf("Cancel: %v", err)
+	}
+	b.ended(wait(), 0, "")
+	if out.stdout.String() != "ready\nend\n" {
 		b.Errorf("printed %q", out.text())
 	}
 }

@@ -39,6 +39,7 @@ type Asker struct {
 type Accepted struct {
 	Operation contract.Operation
 	Replayed  bool // it was accepted before, by the same request
+	Over      bool // nothing is to come: what was asked for is done
 }
 
 // RunCommand accepts a command for a project.
@@ -92,33 +93,50 @@ func (a *App) requireReady(ctx context.Context, slug string) error {
 	return err
 }
 
+// maxRequest is the most that a request may take in the log, as JSON, in bytes.
+// Every event of the operation carries it, the last one beside the result.
+const maxRequest = 320 << 10
+
 // accept appends the operation once allowed returns nil. A request that comes
 // again with the same idempotency key meets the operation that it made, for as
 // long as the log is kept, whichever gateway it comes to.
 func (a *App) accept(ctx context.Context, asker Asker, op contract.Operation, allowed func() error) (Accepted, error) {
-	hash, err := requestHash(op)
+	request, err := encodeRequest(op)
 	if err != nil {
 		return Accepted{}, err
 	}
-	op.ID, op.Actor, op.RequestHash, op.CreatedAt = operationID(asker), asker.Actor, hash, time.Now().UTC()
+	if len(request) > maxRequest {
+		return Accepted{}, &contract.Error{
+			Code:   contract.CodePayloadTooLarge,
+			Detail: fmt.Sprintf("the request takes %d bytes in the log, of %d that it may; put long texts into files", len(request), maxRequest),
+		}
+	}
+	op.ID, op.Actor, op.RequestHash, op.CreatedAt = operationID(asker), asker.Actor, hashOf(request), time.Now().UTC()
 	refused := allowed()
 	if refused == nil {
 		created, err := a.Operations.Create(ctx, op)
-		if err == nil || !errors.Is(err, ErrExists) {
-			return Accepted{Operation: created}, err
+		if err == nil {
+			return Accepted{Operation: created}, nil
 		}
+		refused = err
 	}
+	// What allowed the request before may be gone: the operation decides.
 	if asker.IdempotencyKey == "" {
 		return Accepted{}, refused
 	}
-	// What made the request allowed may be gone since it was accepted.
+	return a.replay(ctx, asker, op, refused)
+}
+
+// replay is the operation that the same request made before; without one it is
+// refused for the reason given.
+func (a *App) replay(ctx context.Context, asker Asker, op contract.Operation, refused error) (Accepted, error) {
 	before, err := a.Operations.Load(ctx, op.ID)
 	switch {
 	case errors.Is(err, contract.ErrNotFound):
 		return Accepted{}, refused
 	case err != nil:
 		return Accepted{}, err
-	case before.RequestHash != hash:
+	case before.RequestHash != op.RequestHash:
 		return Accepted{}, &contract.Error{
 			Code:   contract.CodeIdempotencyMismatch,
 			Detail: fmt.Sprintf("Idempotency-Key %q was used for another request, which made operation %s", asker.IdempotencyKey, before.ID),
@@ -137,16 +155,21 @@ func operationID(asker Asker) string {
 	return uuid.NewSHA1(uuid.MustParse(namespace), []byte(asker.Key+"\x00"+asker.IdempotencyKey)).String()
 }
 
-// requestHash tells what was asked for, whatever the order of its fields was.
-func requestHash(op contract.Operation) (string, error) {
+// encodeRequest is what was asked for, whatever the order of its fields was.
+func encodeRequest(op contract.Operation) ([]byte, error) {
 	body, err := json.Marshal(struct {
 		Kind, Project string
 		Command       *contract.Command
 		Spec          *contract.ProjectSpec
 	}{op.Kind, op.Project, op.Command, op.Spec})
 	if err != nil {
-		return "", fmt.Errorf("hash request: %w", err)
+		return nil, fmt.Errorf("encode request: %w", err)
 	}
-	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:16]), nil
+	return body, nil
+}
+
+// hashOf tells a repeated request from another with the same key.
+func hashOf(request []byte) string {
+	sum := sha256.Sum256(request)
+	return hex.EncodeToString(sum[:16])
 }

@@ -11,7 +11,7 @@ import (
 // Cancel asks for the end of an operation. One that waits is cancelled at once;
 // one that runs is told to stop, and says itself when it has. Asking again
 // changes nothing; one that has ended otherwise is a CONFLICT.
-func (a *App) Cancel(ctx context.Context, id string) (contract.Operation, error) {
+func (a *App) Cancel(ctx context.Context, id string) (Accepted, error) {
 	op, err := a.Operations.Update(ctx, id, func(op contract.Operation) (contract.Change, error) {
 		switch {
 		case op.State == contract.Cancelled, op.CancelRequested && !op.State.Ended():
@@ -24,7 +24,7 @@ func (a *App) Cancel(ctx context.Context, id string) (contract.Operation, error)
 		return contract.OperationCancelRequested{}, nil
 	})
 	if err != nil || op.State.Ended() {
-		return op, err
+		return Accepted{Operation: op, Over: true}, err
 	}
-	return op, a.Operations.SignalCancel(id)
+	return Accepted{Operation: op}, a.Operations.SignalCancel(id)
 }

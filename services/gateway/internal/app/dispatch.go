@@ -23,14 +23,8 @@ type Dispatcher struct {
 	queue *domain.Queue[contract.Lane]
 	kinds map[string]string // of the operations that are not over
 	live  bool              // the log was read to its end once
-	turns chan turn
-	asked map[contract.Lane]bool // lanes that have a turn
-}
-
-// turn is one lane's turn to be offered to.
-type turn struct {
-	lane  contract.Lane
-	tries int
+	turns chan contract.Lane
+	tries map[contract.Lane]int // tries so far of the lanes that have a turn
 }
 
 const (
@@ -49,7 +43,7 @@ const (
 func NewDispatcher(lanes Lanes, log *slog.Logger) *Dispatcher {
 	return &Dispatcher{
 		lanes: lanes, log: log, queue: domain.NewQueue[contract.Lane](), kinds: map[string]string{},
-		turns: make(chan turn, maxTurns), asked: map[contract.Lane]bool{},
+		turns: make(chan contract.Lane, maxTurns), tries: map[contract.Lane]int{},
 	}
 }
 
@@ -72,7 +66,7 @@ func (d *Dispatcher) Apply(op contract.Operation) {
 	}
 	// A running operation is on its lane already: it came from there.
 	if d.queue.Apply(op.Lane, op.ID, standing) && d.live && standing != domain.Underway {
-		d.ask(turn{lane: op.Lane})
+		d.ask(op.Lane, 0)
 	}
 }
 
@@ -86,18 +80,20 @@ func (d *Dispatcher) Live() {
 
 func (d *Dispatcher) askAll() {
 	for lane := range d.queue.Lanes() {
-		d.ask(turn{lane: lane, tries: maxTries})
+		d.ask(lane, maxTries)
 	}
 }
 
-// ask gives a lane a turn; where too many have one, the renewal does.
-func (d *Dispatcher) ask(t turn) {
-	if d.asked[t.lane] {
+// ask gives a lane a turn; where too many have one, the renewal does. A lane
+// that has one keeps it, and gets as many tries as whoever asks for most.
+func (d *Dispatcher) ask(lane contract.Lane, tries int) {
+	if before, has := d.tries[lane]; has {
+		d.tries[lane] = min(before, tries)
 		return
 	}
 	select {
-	case d.turns <- t:
-		d.asked[t.lane] = true
+	case d.turns <- lane:
+		d.tries[lane] = tries
 	default:
 	}
 }
@@ -111,8 +107,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 				select {
 				case <-ctx.Done():
 					return
-				case t := <-d.turns:
-					d.take(ctx, t)
+				case lane := <-d.turns:
+					d.take(ctx, lane)
 				}
 			}
 		})
@@ -136,39 +132,42 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 
 // take offers a lane what it is due to hold. A lane that is taken is free as
 // soon as its last command is acknowledged, so it gets another turn shortly.
-func (d *Dispatcher) take(ctx context.Context, t turn) {
+func (d *Dispatcher) take(ctx context.Context, lane contract.Lane) {
 	d.mu.Lock()
-	id, ok := d.queue.Due(t.lane)
+	id, ok := d.queue.Due(lane)
 	kind := d.kinds[id]
 	d.mu.Unlock()
 
 	var err error
 	if ok {
-		err = d.lanes.Offer(ctx, t.lane, contract.RunOperation{Operation: id, Project: t.lane.Key, Kind: kind})
+		err = d.lanes.Offer(ctx, lane, contract.RunOperation{Operation: id, Project: lane.Key, Kind: kind})
 		if err != nil && !errors.Is(err, ErrLaneTaken) && ctx.Err() == nil {
-			d.log.Warn("offer failed", "lane", t.lane.Subject(), "operation", id, "error", err)
+			d.log.Warn("offer failed", "lane", lane.Subject(), "operation", id, "error", err)
 		}
 	}
 
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.asked, t.lane)
-	now, ok := d.queue.Due(t.lane)
+	tries := d.tries[lane]
+	delete(d.tries, lane)
+	now, ok := d.queue.Due(lane)
 	switch {
-	case !ok || d.queue.Underway(t.lane):
+	case !ok || d.queue.Underway(lane):
 	case now != id:
-		d.ask(turn{lane: t.lane})
-	case err != nil && t.tries < maxTries:
-		d.asked[t.lane] = true
-		time.AfterFunc(time.Millisecond<<t.tries, func() { d.again(turn{lane: t.lane, tries: t.tries + 1}) })
+		d.ask(lane, 0)
+	case err != nil && tries < maxTries:
+		d.tries[lane] = tries + 1
+		time.AfterFunc(time.Millisecond<<tries, func() { d.again(lane) })
 	}
 }
 
-func (d *Dispatcher) again(t turn) {
+// again gives a lane the turn that it was promised.
+func (d *Dispatcher) again(lane contract.Lane) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.asked, t.lane)
-	d.ask(t)
+	tries := d.tries[lane]
+	delete(d.tries, lane)
+	d.ask(lane, tries)
 }
 
 // Waiting is the number of operations that wait for their turn.

@@ -166,8 +166,9 @@ func TestAMachineWithoutConfinementRefuses(t *testing.T) {
 		RunRef: domain.RunRef{Project: project.Slug, Workspace: project.Workspace, ID: "a", Token: 1},
 		Argv:   []string{"true"},
 	}
-	if err := newRuntime(t, local.Config{Runner: runner}).WithoutLandlock().Start(t.Context(), spec); !errors.Is(err, local.ErrUnconfined) {
-		t.Errorf("Start = %v, want ErrUnconfined", err)
+	err := newRuntime(t, local.Config{Runner: runner}).WithoutLandlock().Start(t.Context(), spec)
+	if _, refused := errors.AsType[*domain.RefusedError](err); !refused {
+		t.Errorf("Start = %v, want a RefusedError", err)
 	}
 	lax := newRuntime(t, local.Config{Runner: runner, AllowUnconfined: true}).WithoutLandlock()
 	if _, exit := runScript(t, lax, project, "b", "exit 3"); exit.Code != 3 || lax.Level().Files != "not confined" {

@@ -28,10 +28,6 @@ import (
 	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
 )
 
-// ErrUnconfined is returned for a run on a machine that cannot confine it, where
-// the configuration does not allow that.
-var ErrUnconfined = errors.New("this machine cannot confine a program to its files")
-
 // DefaultPath is the PATH of programs where the configuration has none.
 const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -88,7 +84,9 @@ func New(ctx context.Context, config Config) (*Runtime, error) {
 // and symbolic links may not lead out of it.
 func (r *Runtime) Start(ctx context.Context, run domain.RunSpec) error {
 	if r.probe.LandlockABI == 0 && !r.config.AllowUnconfined {
-		return fmt.Errorf("start run %s: %w", run.ID, ErrUnconfined)
+		return &domain.RefusedError{
+			Reason: "this machine cannot confine a program to its files; EXECUTOR_ALLOW_UNCONFINED=true runs it all the same",
+		}
 	}
 	dirs, err := directoriesOf(run.RunRef)
 	if err != nil {

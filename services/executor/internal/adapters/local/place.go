@@ -21,7 +21,7 @@ func directoriesOf(ref domain.RunRef) (directories, error) {
 	workspace := filepath.Clean(ref.Workspace)
 	beside := filepath.Join(filepath.Dir(workspace), ".rdev", filepath.Base(workspace))
 	return directories{
-		state: filepath.Join(beside, "state"), home: filepath.Join(beside, "home"), tmp: filepath.Join(beside, "tmp"),
+		state: filepath.Join(beside, "state"), home: domain.HomeOf(workspace), tmp: filepath.Join(beside, "tmp"),
 	}, nil
 }
 

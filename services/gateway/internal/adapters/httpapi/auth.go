@@ -50,10 +50,7 @@ type contextKey struct{}
 func authenticate(keys Keys) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			secret := r.Header.Get("X-API-Key")
-			if secret == "" {
-				secret, _ = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-			}
+			secret := secretOf(r)
 			id, name, ok := keys.Find(secret)
 			if !ok {
 				w.Header().Set("WWW-Authenticate", "Bearer")
@@ -68,6 +65,18 @@ func authenticate(keys Keys) func(http.Handler) http.Handler {
 			next.ServeHTTP(w, r.WithContext(bus.WithActor(ctx, "key:"+name)))
 		})
 	}
+}
+
+// secretOf is the key that a request carries, "" for none.
+func secretOf(r *http.Request) string {
+	if secret := r.Header.Get("X-API-Key"); secret != "" {
+		return secret
+	}
+	scheme, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(secret)
 }
 
 // maxIdempotencyKey is the most that the header may have, in bytes.

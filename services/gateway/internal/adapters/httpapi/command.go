@@ -1,11 +1,10 @@
 package httpapi
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/orchard9/rdev/libs/api"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/validate"
+	"github.com/orchard9/rdev/services/gateway/internal/app"
 )
 
 // CommandRequest is the body of POST /projects/{project}/commands. Which fields
@@ -45,14 +45,14 @@ type CommandRequest struct {
 	Workdir     string            `json:"workdir"`
 	Env         map[string]string `json:"env"`
 	Credentials []string          `json:"credentials"`
-	Timeout     contract.Duration `json:"timeout"`
+	Timeout     string            `json:"timeout"` // as "30m"
 }
 
 type limitRequest struct {
-	Wall    contract.Duration `json:"wall"`
-	Silence contract.Duration `json:"silence"`
-	Turns   *int              `json:"turns"`
-	CostUSD *float64          `json:"cost_usd"`
+	Wall    string   `json:"wall"`
+	Silence string   `json:"silence"`
+	Turns   *int     `json:"turns"`
+	CostUSD *float64 `json:"cost_usd"`
 }
 
 // Limits of a request, in bytes where nothing else is said.
@@ -75,34 +75,29 @@ func (h *handlers) runCommand(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	asker, err := askerOf(r)
-	if err != nil {
-		return err
-	}
 	project, err := slugOf(r)
 	if err != nil {
 		return err
 	}
-	accepted, err := h.app.RunCommand(r.Context(), asker, project, kind, command)
-	if err != nil {
-		return err
-	}
-	return h.writeAccepted(w, r, accepted)
+	return h.accept(w, r, func(ctx context.Context, asker app.Asker) (app.Accepted, error) {
+		return h.App.RunCommand(ctx, asker, project, kind, command)
+	})
 }
 
 // Command checks the request, and is what it asks for.
 func (c CommandRequest) Command() (kind string, cmd contract.Command, err error) {
 	v := validate.New()
-	cmd = contract.Command{Workdir: c.Workdir, Env: c.Env, Timeout: c.Timeout}
+	cmd = contract.Command{Workdir: c.Workdir, Env: c.Env, Timeout: durationOf(v, "timeout", c.Timeout)}
 	switch c.Kind {
 	case "shell":
 		kind, cmd.Shell = contract.KindShell, c.shell(v)
 	case "git":
 		kind, cmd.Git = contract.KindGit, c.git(v)
 	case "agent":
-		kind, cmd.Agent = contract.KindAgent, c.agent(v)
+		kind, cmd.Agent = contract.KindAgent, c.agent(v, cmd.Timeout)
 	default:
 		v.OneOf("kind", c.Kind, "shell", "git", "agent")
+		return "", cmd, v.Err()
 	}
 	c.checkForeign(v)
 	c.checkCommon(v)
@@ -116,8 +111,7 @@ func (c CommandRequest) shell(v *validate.Validator) *contract.Shell {
 	case len(c.Argv) == 0 && c.Script == "":
 		v.Check("argv", false, "is required, or script instead of it")
 	}
-	v.MaxLen("script", c.Script, maxScript)
-	v.NoNUL("script", c.Script)
+	checkText(v, "script", c.Script, maxScript)
 	checkList(v, "argv", c.Argv, maxArgs, maxArgv)
 	if len(c.Argv) > 0 {
 		v.Check("argv[0]", c.Argv[0] != "", "must name a program")
@@ -125,12 +119,11 @@ func (c CommandRequest) shell(v *validate.Validator) *contract.Shell {
 	return &contract.Shell{Argv: c.Argv, Script: c.Script}
 }
 
-func (c CommandRequest) agent(v *validate.Validator) *contract.Agent {
+func (c CommandRequest) agent(v *validate.Validator, timeout contract.Duration) *contract.Agent {
 	v.Required("provider", c.Provider)
 	v.OneOf("provider", c.Provider, "claude-code", "opencode", "codex", "gemini")
 	v.Check("prompt", strings.TrimSpace(c.Prompt) != "", "is required")
-	v.MaxLen("prompt", c.Prompt, maxPrompt)
-	v.NoNUL("prompt", c.Prompt)
+	checkText(v, "prompt", c.Prompt, maxPrompt)
 	agent := &contract.Agent{Provider: c.Provider, Prompt: c.Prompt}
 	for _, word := range []struct {
 		field string
@@ -143,9 +136,9 @@ func (c CommandRequest) agent(v *validate.Validator) *contract.Agent {
 		}
 	}
 	if l := c.Limits; l != nil {
-		checkTimeout(v, "limits.wall", l.Wall)
-		checkTimeout(v, "limits.silence", l.Silence)
-		agent.Limits = contract.AgentLimits{Wall: l.Wall, Silence: l.Silence}
+		agent.Limits = contract.AgentLimits{
+			Wall: durationOf(v, "limits.wall", l.Wall), Silence: durationOf(v, "limits.silence", l.Silence),
+		}
 		if l.Turns != nil {
 			v.Check("limits.turns", *l.Turns > 0, "must be positive")
 			agent.Limits.Turns = *l.Turns
@@ -156,7 +149,7 @@ func (c CommandRequest) agent(v *validate.Validator) *contract.Agent {
 		}
 	}
 	if agent.Limits.Wall == 0 {
-		agent.Limits.Wall = c.Timeout
+		agent.Limits.Wall = timeout
 	}
 	return agent
 }
@@ -165,7 +158,6 @@ func (c CommandRequest) checkCommon(v *validate.Validator) {
 	if c.Workdir != "" {
 		v.RelativePath("workdir", c.Workdir)
 	}
-	checkTimeout(v, "timeout", c.Timeout)
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
 		field := "env." + name
@@ -205,98 +197,42 @@ func (c CommandRequest) checkForeign(v *validate.Validator) {
 		{"agent", "limits", c.Limits != nil},
 	}
 	for _, f := range fields {
-		if f.set && c.Kind != f.kind && (c.Kind == "shell" || c.Kind == "git" || c.Kind == "agent") {
-			v.Checkf(f.name, false, "belongs to kind %s, not %s", f.kind, c.Kind)
-		}
+		v.Checkf(f.name, !f.set || f.kind == c.Kind, "belongs to kind %s, not %s", f.kind, c.Kind)
 	}
 }
 
-// gitFields are the fields that each verb takes; those with a star are required.
-func gitFields() map[string][]string {
-	return map[string][]string{
-		"clone":    {"url*", "ref", "depth"},
-		"checkout": {"ref*", "create"},
-		"branch":   {"name"},
-		"status":   {},
-		"diff":     {"ref", "paths"},
-		"log":      {"ref", "paths", "limit"},
-		"commit":   {"message*", "paths", "author"},
-		"push":     {"remote", "ref", "force"},
-	}
-}
-
-func (c CommandRequest) git(v *validate.Validator) *contract.Git {
-	v.Required("verb", c.Verb)
-	v.OneOf("verb", c.Verb, contract.GitVerbs()...)
-	set := map[string]bool{
-		"url": c.URL != "", "ref": c.Ref != "", "create": c.Create, "name": c.Name != "", "depth": c.Depth != 0,
-		"message": c.Message != "", "paths": len(c.Paths) > 0, "author": c.Author != "", "remote": c.Remote != "",
-		"force": c.Force, "limit": c.Limit != 0,
-	}
-	if takes, known := gitFields()[c.Verb]; known {
-		for _, field := range slices.Sorted(maps.Keys(set)) {
-			v.Checkf(field, !set[field] || slices.Contains(takes, field) || slices.Contains(takes, field+"*"), "is not taken by git %s", c.Verb)
-			v.Checkf(field, set[field] || !slices.Contains(takes, field+"*"), "is required by git %s", c.Verb)
-		}
-	}
-	checkGitURL(v, c.URL)
-	for field, value := range map[string]string{"ref": c.Ref, "name": c.Name, "remote": c.Remote} {
-		checkRef(v, field, value)
-	}
-	v.Check("depth", c.Depth >= 0, "must not be negative")
-	v.Check("limit", c.Limit >= 0 && c.Limit <= 10_000, "must be between 1 and 10000")
-	v.MaxLen("message", c.Message, maxScript)
-	v.NoNUL("message", c.Message)
-	v.Check("author", c.Author == "" || authorPattern.MatchString(c.Author), `must be "Name <mail>"`)
-	checkList(v, "paths", c.Paths, maxArgs, maxArgv)
-	for i, path := range c.Paths {
-		v.RelativePath(fmt.Sprintf("paths[%d]", i), path)
-	}
-	return &contract.Git{
-		Verb: c.Verb, URL: c.URL, Ref: c.Ref, Create: c.Create, Name: c.Name, Depth: c.Depth, Message: c.Message,
-		Paths: c.Paths, Author: c.Author, Remote: c.Remote, Force: c.Force, Limit: c.Limit,
-	}
-}
-
-var (
-	authorPattern = regexp.MustCompile(`^[^<>\x00-\x1f]{1,200} <[^<>\s\x00-\x1f]{1,200}>$`)
-	// refPattern keeps a ref from being an option, a range trick or a path.
-	refPattern = regexp.MustCompile(`^[A-Za-z0-9_@][A-Za-z0-9_./@{}^~+=-]*$`)
-	scpPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:[^:\s\x00-\x1f][^\s\x00-\x1f]*$`)
-)
-
-func checkRef(v *validate.Validator, field, value string) {
-	v.Check(field, value == "" || len(value) <= maxWord && refPattern.MatchString(value), "is not a name that git takes for a branch, tag or commit")
-}
-
-// checkGitURL takes what git may fetch from: no helpers that run programs, no
-// option in disguise.
-func checkGitURL(v *validate.Validator, value string) {
-	if value == "" || len(value) <= maxWord && scpPattern.MatchString(value) {
-		return
-	}
-	parsed, err := url.Parse(value)
-	ok := err == nil && len(value) <= maxWord && slices.Contains([]string{"https", "http", "ssh", "git", "file"}, parsed.Scheme) &&
-		(parsed.Host != "" || parsed.Scheme == "file") && !strings.HasPrefix(parsed.Host, "-")
-	v.Check("url", ok, "must be an https, http, ssh, git or file URL")
+func checkText(v *validate.Validator, field, value string, maxBytes int) {
+	v.Checkf(field, len(value) <= maxBytes, "has more than %d bytes", maxBytes)
+	v.NoNUL(field, value)
 }
 
 func checkWord(v *validate.Validator, field, value string) {
-	v.MaxLen(field, value, maxWord)
-	v.NoNUL(field, value)
+	checkText(v, field, value, maxWord)
 	v.Check(field, !strings.HasPrefix(value, "-"), "must not begin with a dash")
 }
 
-func checkTimeout(v *validate.Validator, field string, d contract.Duration) {
-	v.Checkf(field, d >= 0 && time.Duration(d) <= maxTimeout, "must be positive and at most %s", maxTimeout)
+// durationOf reads a limit of time; "" and "0s" leave it to whoever runs the command.
+func durationOf(v *validate.Validator, field, value string) contract.Duration {
+	if value == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(value)
+	v.Check(field, err == nil, `must be a duration such as "90s" or "1h30m"`)
+	v.Checkf(field, d >= 0 && d <= maxTimeout, "must not be negative, and at most %s", maxTimeout)
+	return contract.Duration(d)
 }
 
-func checkList(v *validate.Validator, field string, list []string, maxItems, maxBytes int) {
-	v.Checkf(field, len(list) <= maxItems, "has more than %d items", maxItems)
+// checkList tells whether the list is short enough for its items to be looked at.
+func checkList(v *validate.Validator, field string, list []string, maxItems, maxBytes int) bool {
+	if len(list) > maxItems {
+		v.Checkf(field, false, "has more than %d items", maxItems)
+		return false
+	}
 	size := 0
 	for i, item := range list {
 		size += len(item)
 		v.NoNUL(fmt.Sprintf("%s[%d]", field, i), item)
 	}
 	v.Checkf(field, size <= maxBytes, "has more than %d bytes", maxBytes)
+	return true
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/orchard9/rdev/libs/api"
@@ -15,16 +17,20 @@ import (
 	"github.com/orchard9/rdev/libs/validate"
 )
 
-// problemOf says what an error looks like over HTTP.
-func problemOf(err error) *contract.Error {
+// errServerStops ends streams when the gateway does. Their clients resume.
+var errServerStops = errors.New("the gateway stops")
+
+// problemOf says what an error looks like over HTTP, nil where it is nobody's
+// but ours.
+func (h *handlers) problemOf(err error) *contract.Error {
 	var known *contract.Error
-	var invalid *validate.Errors
+	var wrong *validate.Errors
 	switch {
 	case errors.As(err, &known):
 		return known
-	case errors.As(err, &invalid):
-		known = &contract.Error{Code: contract.CodeInvalidRequest, Detail: invalid.Error()}
-		for _, f := range invalid.Fields {
+	case errors.As(err, &wrong):
+		known = &contract.Error{Code: contract.CodeInvalidRequest, Detail: wrong.Error()}
+		for _, f := range wrong.Fields {
 			known.Fields = append(known.Fields, contract.FieldError{Field: f.Field, Message: f.Message})
 		}
 		return known
@@ -36,26 +42,43 @@ func problemOf(err error) *contract.Error {
 		return &contract.Error{Code: contract.CodeCursorExpired, Detail: err.Error() + "; begin again without a cursor"}
 	case errors.Is(err, bus.ErrFull):
 		return &contract.Error{Code: contract.CodeUnavailable, Detail: "the event log is full; nothing was stored"}
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, errServerStops):
+		return &contract.Error{Code: contract.CodeUnavailable, Detail: "the gateway stops; ask again"}
+	case errors.Is(err, context.DeadlineExceeded), err != nil && h.Unavailable(err):
 		return &contract.Error{Code: contract.CodeUnavailable, Detail: "no answer in time; the same request with the same Idempotency-Key is safe"}
 	}
 	return nil
 }
 
 func (h *handlers) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil && !errors.Is(r.Context().Err(), context.DeadlineExceeded) {
+	if errors.Is(r.Context().Err(), context.Canceled) {
 		return // the client has gone
 	}
-	problem := problemOf(err)
+	problem := h.problemOf(err)
 	if problem == nil {
-		h.logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "request", middleware.GetReqID(r.Context()), "error", err)
-		problem = &contract.Error{Code: contract.CodeInternal, Detail: "something went wrong here; the log has it under request " + middleware.GetReqID(r.Context())}
+		request := middleware.GetReqID(r.Context())
+		h.Logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "request", request, "error", err)
+		problem = &contract.Error{Code: contract.CodeInternal, Detail: "something went wrong here; the log has it under request " + request}
 	}
 	api.WriteError(w, problem)
 }
 
+// methodNotAllowed names the methods that the path takes.
 func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
-	api.WriteProblem(w, http.StatusMethodNotAllowed, contract.CodeInvalidRequest, r.Method+" is not for "+r.URL.Path)
+	var allowed []string
+	routes := chi.RouteContext(r.Context()).Routes
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		asked := method
+		if method == http.MethodHead {
+			asked = http.MethodGet
+		}
+		if routes.Match(chi.NewRouteContext(), asked, r.URL.Path) {
+			allowed = append(allowed, method)
+		}
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	api.WriteProblem(w, http.StatusMethodNotAllowed, contract.CodeInvalidRequest,
+		r.Method+" is not for "+r.URL.Path+", which takes "+strings.Join(allowed, ", "))
 }
 
 // recoverPanic answers for a handler that could not.
@@ -66,7 +89,7 @@ func (h *handlers) recoverPanic(next http.Handler) http.Handler {
 				if v == http.ErrAbortHandler { //nolint:errorlint // the value itself is thrown
 					panic(v)
 				}
-				h.logger.Error("panic", "path", r.URL.Path, "error", v)
+				h.Logger.Error("panic", "path", r.URL.Path, "error", v)
 				api.WriteProblem(w, http.StatusInternalServerError, contract.CodeInternal, "something went wrong here")
 			}
 		}()
@@ -76,14 +99,14 @@ func (h *handlers) recoverPanic(next http.Handler) http.Handler {
 
 // logRequest logs each request once it is answered, streams when they end.
 func (h *handlers) logRequest(next http.Handler) http.Handler {
-	if !h.logger.Enabled(context.Background(), slog.LevelDebug) {
+	if !h.Logger.Enabled(context.Background(), slog.LevelDebug) {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin := time.Now()
 		seen := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		next.ServeHTTP(seen, r)
-		h.logger.Debug("request", "method", r.Method, "path", r.URL.Path, "status", seen.Status(),
+		h.Logger.Debug("request", "method", r.Method, "path", r.URL.Path, "status", seen.Status(),
 			"bytes", seen.BytesWritten(), "took", time.Since(begin))
 	})
 }

@@ -12,9 +12,6 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// heartbeat is how often a quiet stream says that it is alive.
-const heartbeat = 15 * time.Second
-
 // timeoutStalled ends a stream whose client does not read.
 const timeoutStalled = 30 * time.Second
 
@@ -31,8 +28,8 @@ type sender interface {
 	beat() error
 }
 
-// outputFrames makes frames of what a follower of an operation sees.
-type outputFrames struct{ to sender }
+// frames makes frames of what a follower sees.
+type frames struct{ to sender }
 
 // textData is the data of a stdout or stderr frame.
 type textData struct {
@@ -41,35 +38,44 @@ type textData struct {
 	Encoding string `json:"encoding,omitempty"` // base64 where the bytes are no UTF-8
 }
 
-func (o outputFrames) Chunk(c contract.Chunk) error {
+func (f frames) Chunk(c contract.Chunk) error {
 	if c.Stream == contract.OutputAgent {
-		return o.to.send(frame{ID: c.Seq, Event: c.Stream, Data: c.Data})
+		return f.tf.send(frame{ID: c.Seq, Event: c.Stream, Data: c.Data})
 	}
 	text := textData{Offset: c.Offset, Data: string(c.Data)}
 	if !utf8.Valid(c.Data) {
 		text.Data, text.Encoding = base64.StdEncoding.EncodeToString(c.Data), "base64"
 	}
-	return o.send(c.Seq, c.Stream, text)
+	return f.send(c.Seq, c.Stream, text)
 }
 
-func (o outputFrames) State(op contract.Operation) error { return o.send(0, "state", view(op)) }
+func (f frames) State(op contract.Operation) error { return f.send(0, "state", view(op)) }
 
-func (o outputFrames) Gap(after, before uint64) error {
-	return o.send(0, "gap", map[string]uint64{"from": after, "to": before})
+func (f frames) Gap(after, before uint64) error {
+	return f.send(0, "gap", map[string]uint64{"from": after, "to": before})
 }
 
-func (o outputFrames) Idle() error { return o.to.beat() }
+func (f frames) Idle() error { return f.to.beat() }
 
-func (o outputFrames) end(op contract.Operation) error { return o.send(0, "end", view(op)) }
+func (f frames) end(op contract.Operation) error { return f.send(0, "end", view(op)) }
 
-func (o outputFrames) problem(p *contract.Error) error { return o.send(0, "error", p) }
+func (f frames) problem(p *contract.Error) error { return f.send(0, "error", p) }
 
-func (o outputFrames) send(id uint64, event string, data any) error {
+func (f frames) send(id uint64, event string, data any) error {
 	body, err := json.Marshal(data)
 	if err != nil {
 		return fmt.Errorf("encode %s frame: %w", event, err)
 	}
-	return o.to.send(frame{ID: id, Event: event, Data: body})
+	return f.tf.send(frame{ID: id, Event: event, Data: body})
+}
+
+// rawJSON is what somebody stored as JSON; what is none is shown as a string.
+func rawJSON(data []byte) json.RawMessage {
+	if json.Valid(data) {
+		return data
+	}
+	text, _ := json.Marshal(string(data)) // a string
+	return text
 }
 
 // sse sends frames as server-sent events.
@@ -97,7 +103,7 @@ func (s *sse) send(f frame) error {
 		b = append(b, '\n')
 	}
 	b = append(append(append(b, "event: "...), f.Event...), '\n')
-	// JSON of ours has no line breaks.
+	// Marshaled JSON has no line breaks.
 	b = append(append(append(b, "data: "...), f.Data...), "\n\n"...)
 	err := s.write(b)
 	if cap(b) <= 16<<10 { // a reader of many small frames should not hold the room of the largest

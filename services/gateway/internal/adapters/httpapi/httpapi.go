@@ -2,13 +2,15 @@
 // carry them out, and writes what came of them.
 //
 // A handler returns an error instead of writing one; errors.go is the one place
-// that knows what an error looks like over HTTP.
+// that knows what an error looks like over HTTP. openapi.yaml is the contract.
 package httpapi
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -40,71 +42,114 @@ type Config struct {
 	Health  *service.Health
 	Version string
 	Logger  *slog.Logger
+	// Unavailable tells whether an error means that what is behind Log and App
+	// cannot be reached, which heals by itself.
+	Unavailable func(error) bool
+	// Heartbeat is how often a quiet stream says that it is alive; 15 seconds
+	// where zero.
+	Heartbeat time.Duration
 	// Stopping is done when streams have to end.
 	Stopping context.Context
 }
 
+// heartbeat is below the half minute after which proxies take a quiet
+// connection for a dead one.
+const heartbeat = 15 * time.Second
+
 type handlers struct {
-	app      *app.App
-	log      Log
-	queries  Queries
-	version  string
-	logger   *slog.Logger
-	stopping context.Context
+	Config
+
+	spec *spec
 }
 
 // New is the handler of the whole API.
-func New(cfg Config) http.Handler {
-	h := &handlers{app: cfg.App, log: cfg.Log, queries: cfg.Queries, version: cfg.Version, logger: cfg.Logger, stopping: cfg.Stopping}
+func New(cfg Config) (*chi.Mux, error) {
+	if cfg.Heartbeat == 0 {
+		cfg.Heartbeat = heartbeat
+	}
+	described, err := loadSpec(cfg.Version)
+	if err != nil {
+		return nil, err
+	}
+	h := &handlers{Config: cfg, spec: described}
 	r := chi.NewRouter()
-	r.Use(middleware.RequestID, h.recoverPanic, h.logRequest)
-	r.NotFound(h.handle(0, func(http.ResponseWriter, *http.Request) error {
-		return &contract.Error{Code: contract.CodeNotFound, Detail: "there is nothing here; see /openapi.json"}
-	}))
+	r.Use(middleware.RequestID, h.recoverPanic, h.logRequest, middleware.GetHead)
+	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		api.WriteProblem(w, http.StatusNotFound, contract.CodeNotFound, "there is nothing here; see /docs")
+	})
 	r.MethodNotAllowed(methodNotAllowed)
 
 	r.Get("/health", cfg.Health.Live)
 	r.Get("/ready", cfg.Health.Ready)
 	r.Get("/version", h.handle(0, h.getVersion))
+	r.Get("/openapi.json", h.getSpec)
+	r.Get("/docs", h.getDocs)
 
 	r.Group(func(r chi.Router) {
 		r.Use(authenticate(cfg.Keys))
 
-		r.Post("/projects", h.handle(api.TimeoutOrchestration, h.createProject))
-		r.Get("/projects", h.handle(api.TimeoutLookup, h.listProjects))
+		// What may wait for the end of an operation sets its own deadlines: see accept.
+		r.Post("/projects", h.handle(0, h.createProject))
+		r.Get("/projects", h.handle(api.TimeoutLookup, h.listProjects, "limit", "cursor", "min_seq"))
 		r.Get("/projects/{project}", h.handle(api.TimeoutFastLookup, h.getProject))
-		r.Delete("/projects/{project}", h.handle(api.TimeoutOrchestration, h.deleteProject))
-		r.Post("/projects/{project}/commands", h.handle(api.TimeoutOrchestration, h.runCommand))
+		r.Delete("/projects/{project}", h.handle(0, h.deleteProject))
+		r.Post("/projects/{project}/commands", h.handle(0, h.runCommand))
 
-		r.Get("/operations", h.handle(api.TimeoutLookup, h.listOperations))
-		r.Get("/operations/{id}", h.handle(api.TimeoutFastLookup, h.getOperation))
-		r.Post("/operations/{id}/cancel", h.handle(api.TimeoutOrchestration, h.cancelOperation))
+		r.Get("/operations", h.handle(api.TimeoutLookup, h.listOperations, "state", "project", "kind", "since", "limit", "cursor", "min_seq"))
+		r.Get("/operations/{id}", h.handle(0, h.getOperation, "as_of_seq"))
+		r.Post("/operations/{id}/cancel", h.handle(0, h.cancelOperation))
 		r.Get("/operations/{id}/events", h.handle(api.TimeoutLookup, h.getHistory))
-		r.Get("/operations/{id}/output", h.handle(0, h.streamOutput))
-		r.Get("/operations/{id}/output/ws", h.handle(0, h.streamOutputWS))
-		r.Get("/events", h.handle(0, h.streamEvents))
+		r.Get("/operations/{id}/output", h.handle(0, h.streamOutput, "from_seq"))
+		r.Get("/operations/{id}/output/ws", h.handle(0, h.streamOutputWS, "from_seq"))
+		r.Get("/events", h.handle(0, h.streamEvents, "type", "project", "from_seq"))
+
+		r.Post("/webhooks", h.handle(api.TimeoutStandard, h.createWebhook))
+		r.Get("/webhooks", h.handle(api.TimeoutLookup, h.listWebhooks, "limit", "cursor"))
+		r.Get("/webhooks/{webhook}", h.handle(api.TimeoutFastLookup, h.getWebhook))
+		r.Delete("/webhooks/{webhook}", h.handle(api.TimeoutStandard, h.deleteWebhook))
+		r.Get("/webhooks/{webhook}/deliveries", h.handle(api.TimeoutLookup, h.listDeliveries, "limit", "cursor"))
 
 		r.Get("/agents", h.handle(api.TimeoutLookup, h.listAgents))
-
 	})
-	return r
+	return r, nil
 }
 
 // handle gives a handler its deadline, 0 for none, and its error to writeError.
-func (h *handlers) handle(timeout time.Duration, f func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+// The query parameters are all that it takes: one that is misspelled would
+// change what is asked for, and nobody would know.
+func (h *handlers) handle(timeout time.Duration, f func(http.ResponseWriter, *http.Request) error, parameters ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if timeout > 0 {
 			ctx, cancel := context.WithTimeout(r.Context(), timeout)
 			defer cancel()
 			r = r.WithContext(ctx)
 		}
-		if err := f(w, r); err != nil {
+		err := checkQuery(r, parameters)
+		if err == nil {
+			err = f(w, r)
+		}
+		if err != nil {
 			h.writeError(w, r, err)
 		}
 	}
 }
 
+func checkQuery(r *http.Request, parameters []string) error {
+	if r.URL.RawQuery == "" {
+		return nil
+	}
+	for name, values := range r.URL.Query() {
+		switch {
+		case !slices.Contains(parameters, name):
+			return invalidQuery(name, fmt.Sprintf("is not known here; %s %s takes %q", r.Method, chi.RouteContext(r.Context()).RoutePattern(), parameters))
+		case len(values) > 1:
+			return invalidQuery(name, "is given twice")
+		}
+	}
+	return nil
+}
+
 func (h *handlers) getVersion(w http.ResponseWriter, _ *http.Request) error {
-	api.Write(w, http.StatusOK, map[string]string{"version": h.version})
+	api.Write(w, http.StatusOK, map[string]string{"version": h.Version})
 	return nil
 }

@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/orchard9/rdev/libs/api"
-	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/validate"
 	"github.com/orchard9/rdev/services/gateway/internal/app"
@@ -50,49 +47,6 @@ func writeOperation(w http.ResponseWriter, status int, op contract.Operation) {
 	api.Write(w, status, view(op))
 }
 
-// maxWait is the longest that Prefer: wait is honored.
-const maxWait = 60 * time.Second
-
-// writeAccepted answers 202 with the operation, or 200 once it has ended where
-// the client prefers to wait for that.
-func (h *handlers) writeAccepted(w http.ResponseWriter, r *http.Request, accepted app.Accepted) error {
-	op := accepted.Operation
-	if accepted.Replayed {
-		w.Header().Set("Idempotency-Replayed", "true")
-	}
-	w.Header().Set("Location", "/operations/"+op.ID)
-	status := http.StatusAccepted
-	if wait, ok := preferredWait(r); ok {
-		ctx, cancel := context.WithTimeout(r.Context(), wait)
-		defer cancel()
-		defer context.AfterFunc(h.stopping, cancel)()
-		waited, err := h.log.AwaitEnd(ctx, op)
-		if err != nil {
-			return err
-		}
-		op = waited
-		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
-		if op.State.Ended() {
-			status = http.StatusOK
-		}
-	}
-	writeOperation(w, status, op)
-	return nil
-}
-
-func preferredWait(r *http.Request) (time.Duration, bool) {
-	for _, header := range r.Header.Values("Prefer") {
-		for preference := range strings.SplitSeq(header, ",") {
-			if value, ok := strings.CutPrefix(strings.TrimSpace(preference), "wait="); ok {
-				if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
-					return min(time.Duration(seconds)*time.Second, maxWait), true
-				}
-			}
-		}
-	}
-	return 0, false
-}
-
 // operationID is the id in the path. One that cannot be an operation's names
 // nothing, and must not become part of a subject.
 func operationID(r *http.Request) (string, error) {
@@ -106,9 +60,9 @@ func operationID(r *http.Request) (string, error) {
 // load reads an operation from the log, or from the audit once the log has
 // forgotten it.
 func (h *handlers) load(ctx context.Context, id string) (contract.Operation, error) {
-	op, err := h.log.Load(ctx, id)
+	op, err := h.Log.Load(ctx, id)
 	if errors.Is(err, contract.ErrNotFound) {
-		op, err = h.queries.Operation(ctx, id)
+		op, err = h.Queries.Operation(ctx, id)
 		var problem *contract.Error
 		if errors.As(err, &problem) && problem.Code == contract.CodeNotFound {
 			problem.Detail = "there is no operation " + id
@@ -122,44 +76,43 @@ func (h *handlers) getOperation(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	asOf, err := queryUint(r, "as_of_seq")
-	if err != nil {
-		return err
-	}
-	if asOf == 0 {
-		op, err := h.load(r.Context(), id)
+	ctx, cancel := context.WithTimeout(r.Context(), api.TimeoutFastLookup)
+	defer cancel()
+	if value := r.URL.Query().Get("as_of_seq"); value != "" {
+		op, err := h.asOf(ctx, r, id)
 		if err != nil {
 			return err
 		}
 		writeOperation(w, http.StatusOK, op)
 		return nil
 	}
-	op, err := h.asOf(r.Context(), id, asOf)
+	op, err := h.load(ctx, id)
 	if err != nil {
 		return err
 	}
-	writeOperation(w, http.StatusOK, op)
+	writeOperation(w, http.StatusOK, h.awaitPreferred(w, r, op))
 	return nil
 }
 
 // asOf folds an operation's history up to a sequence.
-func (h *handlers) asOf(ctx context.Context, id string, seq uint64) (contract.Operation, error) {
-	events, err := h.log.History(ctx, contract.EntityOperation, id, seq)
+func (h *handlers) asOf(ctx context.Context, r *http.Request, id string) (contract.Operation, error) {
+	var none contract.Operation
+	seq, err := queryUint(r, "as_of_seq")
 	if err != nil {
-		return contract.Operation{}, err
+		return none, err
+	}
+	events, err := h.history(ctx, id)
+	if err != nil {
+		return none, err
 	}
 	var folded *contract.Operation
 	for _, event := range events {
-		snapshot, err := event.Operation()
-		if err != nil {
-			continue // every reader ignores what no writer of ours wrote
-		}
-		if next, err := contract.Fold(folded, event.Type, snapshot); err == nil {
-			folded = &next
+		if event.Seq <= seq && !event.Ignored {
+			folded = event.Operation
 		}
 	}
 	if folded == nil {
-		return contract.Operation{}, fmt.Errorf("operation %s as of %d: %w", id, seq, contract.ErrNotFound)
+		return none, &contract.Error{Code: contract.CodeNotFound, Detail: fmt.Sprintf("there was no operation %s yet at sequence %d", id, seq)}
 	}
 	return *folded, nil
 }
@@ -169,50 +122,12 @@ func (h *handlers) cancelOperation(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	op, err := h.app.Cancel(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	if op.State.Ended() {
-		writeOperation(w, http.StatusOK, op)
-		return nil
-	}
-	return h.writeAccepted(w, r, app.Accepted{Operation: op})
+	return h.accept(w, r, func(ctx context.Context, _ app.Asker) (app.Accepted, error) {
+		return h.App.Cancel(ctx, id)
+	})
 }
 
-type historyEvent struct {
-	Seq       uint64    `json:"seq"`
-	Type      string    `json:"type"`
-	Time      time.Time `json:"time"`
-	Actor     string    `json:"actor"`
-	Operation Operation `json:"operation"`
-}
-
-func (h *handlers) getHistory(w http.ResponseWriter, r *http.Request) error {
-	id, err := operationID(r)
-	if err != nil {
-		return err
-	}
-	events, err := h.log.History(r.Context(), contract.EntityOperation, id, 0)
-	if err != nil {
-		return err
-	}
-	history := make([]historyEvent, 0, len(events))
-	for _, e := range events {
-		history = append(history, historyEventOf(e))
-	}
-	api.Write(w, http.StatusOK, map[string]any{"events": history})
-	return nil
-}
-
-func historyEventOf(e bus.Event) historyEvent {
-	op, err := e.Operation()
-	if err != nil {
-		op = contract.Operation{ID: e.Key, Seq: e.Seq} // published by hand: shown as the little that it is
-	}
-	return historyEvent{Seq: e.Seq, Type: e.Type, Time: e.Time, Actor: e.Actor, Operation: view(op)}
-}
-
+// queryUint is a sequence in the query, 0 where there is none.
 func queryUint(r *http.Request, name string) (uint64, error) {
 	value := r.URL.Query().Get(name)
 	if value == "" {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -8,6 +9,7 @@ import (
 	"github.com/orchard9/rdev/libs/api"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/validate"
+	"github.com/orchard9/rdev/services/gateway/internal/app"
 )
 
 // createProjectRequest is the body of POST /projects.
@@ -52,24 +54,18 @@ func (h *handlers) createProject(w http.ResponseWriter, r *http.Request) error {
 	v.Required("slug", request.Slug)
 	v.Slug("slug", request.Slug)
 	v.OneOf("template", request.Template, "default")
-	for field, asked := range map[string]bool{
-		"components": len(request.Components) > 0, "domains": len(request.Domains) > 0,
-		"database": request.Database, "cache": request.Cache,
-	} {
-		v.Check(field, !asked, "is not available on this installation")
-	}
+	const absent = "is not available on this installation"
+	v.Check("components", len(request.Components) == 0, absent)
+	v.Check("domains", len(request.Domains) == 0, absent)
+	v.Check("database", !request.Database, absent)
+	v.Check("cache", !request.Cache, absent)
 	if err := v.Err(); err != nil {
 		return err
 	}
-	asker, err := askerOf(r)
-	if err != nil {
-		return err
-	}
-	accepted, err := h.app.CreateProject(r.Context(), asker, contract.ProjectSpec{Slug: request.Slug, Template: request.Template})
-	if err != nil {
-		return err
-	}
-	return h.writeAccepted(w, r, accepted)
+	spec := contract.ProjectSpec{Slug: request.Slug, Template: request.Template}
+	return h.accept(w, r, func(ctx context.Context, asker app.Asker) (app.Accepted, error) {
+		return h.App.CreateProject(ctx, asker, spec)
+	})
 }
 
 // slugOf is the slug in the path. One that cannot be a project's names nothing,
@@ -87,7 +83,7 @@ func (h *handlers) getProject(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	project, err := h.app.Project(r.Context(), slug)
+	project, err := h.App.Project(r.Context(), slug)
 	if err != nil {
 		return err
 	}
@@ -100,15 +96,9 @@ func (h *handlers) deleteProject(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	asker, err := askerOf(r)
-	if err != nil {
-		return err
-	}
-	accepted, err := h.app.DeleteProject(r.Context(), asker, slug)
-	if err != nil {
-		return err
-	}
-	return h.writeAccepted(w, r, accepted)
+	return h.accept(w, r, func(ctx context.Context, asker app.Asker) (app.Accepted, error) {
+		return h.App.DeleteProject(ctx, asker, slug)
+	})
 }
 
 func (h *handlers) listProjects(w http.ResponseWriter, r *http.Request) error {
@@ -120,7 +110,7 @@ func (h *handlers) listProjects(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := h.queries.Projects(r.Context(), contract.ListProjects{Limit: limit, Cursor: r.URL.Query().Get("cursor"), MinSeq: minSeq})
+	page, err := h.Queries.Projects(r.Context(), contract.ListProjects{Limit: limit, Cursor: r.URL.Query().Get("cursor"), MinSeq: minSeq})
 	if err != nil {
 		return err
 	}

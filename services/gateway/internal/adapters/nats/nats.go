@@ -6,6 +6,9 @@ import (
 	"context"
 	"errors"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/gateway/internal/app"
@@ -32,22 +35,17 @@ func (g Gateway) Offer(ctx context.Context, lane contract.Lane, cmd contract.Run
 	return err
 }
 
-// Operations implements httpapi.Queries.
-func (g Gateway) Operations(ctx context.Context, list contract.ListOperations) (contract.OperationList, error) {
-	return bus.Call[contract.ListOperations, contract.OperationList](ctx, g.Conn, contract.ServiceAudit, contract.VerbListOperations, list)
-}
-
-// Operation implements httpapi.Queries.
-func (g Gateway) Operation(ctx context.Context, id string) (contract.Operation, error) {
-	return bus.Call[contract.GetOperation, contract.Operation](ctx, g.Conn, contract.ServiceAudit, contract.VerbGetOperation, contract.GetOperation{ID: id})
-}
-
-// Projects implements httpapi.Queries.
-func (g Gateway) Projects(ctx context.Context, list contract.ListProjects) (contract.ProjectList, error) {
-	return bus.Call[contract.ListProjects, contract.ProjectList](ctx, g.Conn, contract.ServiceProvisioner, contract.VerbListProjects, list)
-}
-
-// Agents implements httpapi.Queries.
-func (g Gateway) Agents(ctx context.Context) (contract.AgentList, error) {
-	return bus.Call[struct{}, contract.AgentList](ctx, g.Conn, contract.ServiceExecutor, contract.VerbAgents, struct{}{})
+// Unavailable tells whether an error means that NATS, or the leader of a
+// stream, cannot be reached just now.
+func Unavailable(err error) bool {
+	for _, away := range []error{
+		nats.ErrNoResponders, nats.ErrTimeout, nats.ErrConnectionClosed, nats.ErrConnectionReconnecting, nats.ErrDisconnected,
+		jetstream.ErrNoStreamResponse, jetstream.ErrJetStreamNotEnabled,
+	} {
+		if errors.Is(err, away) {
+			return true
+		}
+	}
+	refused, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && refused.Code == 503
 }

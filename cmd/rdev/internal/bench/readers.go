@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// readersConfig is a stream that many read.
+type readersConfig struct {
+	URL, Key string
+	Count    int
+	Warm     time.Duration // between the last connection and the counting
+	For      time.Duration
+}
+
+// readersResult counts what arrived at all readers together.
+type readersResult struct {
+	Frames, Lines float64 // a second
+	Seconds       float64 // the counting, as it was
+}
+
+// readStreams connects all readers, announces that, and then what arrived.
+func readStreams(ctx context.Context, cfg readersConfig, say announce) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{DisableCompression: true, ReadBufferSize: 2048}}
+	var frames, lines atomic.Int64
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	slots := make(chan struct{}, 32) // connections that are being made
+	failures := make(chan error, cfg.Count)
+	for range cfg.Count {
+		slots <- struct{}{}
+		go func() {
+			body, err := openStream(ctx, client, cfg.URL, cfg.Key)
+			<-slots
+			failures <- err
+			if err == nil {
+				wg.Go(func() { count(body, &frames, &lines) })
+			}
+		}()
+	}
+	for range cfg.Count {
+		if err := <-failures; err != nil {
+			return err
+		}
+	}
+	if err := say("connected"); err != nil {
+		return err
+	}
+	time.Sleep(cfg.Warm)
+	begin, framesBefore, linesBefore := time.Now(), frames.Load(), lines.Load()
+	time.Sleep(cfg.For)
+	seconds := time.Since(begin).Seconds()
+	return say(readersResult{
+		Frames: float64(frames.Load()-framesBefore) / seconds, Lines: float64(lines.Load()-linesBefore) / seconds, Seconds: seconds,
+	})
+}
+
+// count counts frames, and the line breaks within the texts that they carry.
+func count(body io.ReadCloser, frames, lines *atomic.Int64) {
+	defer body.Close()
+	in := bufio.NewReaderSize(body, 2048)
+	for {
+		part, err := in.ReadSlice('\n')
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return
+		}
+		if bytes.HasPrefix(part, []byte("data: ")) {
+			frames.Add(1)
+		}
+		lines.Add(int64(bytes.Count(part, []byte(`\n`))))
+	}
+}
+
+// measureReaders: what a reader costs in memory, and how much all get.
+func measureReaders(ctx context.Context, s settings, r *result) (err error) {
+	const every = 10 * time.Millisecond
+	w, err := newWorld(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.stop()) }()
+	for range s.reps {
+		for _, c := range []struct {
+			name string
+			run  func(quiet bool, use func(url, key string, pid int) error) error
+		}{
+			{"raw", func(quiet bool, use func(string, string, int) error) error {
+				return withRawStream(ctx, quiet, every, use)
+			}},
+			{"rdev", func(quiet bool, use func(string, string, int) error) error {
+				return w.withStream(ctx, quiet, every, use)
+			}},
+		} {
+			cfg := readersConfig{Count: s.readers, Warm: 2 * time.Second, For: s.hold}
+			err := c.run(true, func(url, key string, pid int) error {
+				cfg.URL, cfg.Key = url, key
+				grown, err := growth(ctx, cfg, pid)
+				r.add(c.name+", memory of a reader", "KiB", grown/1024/float64(s.readers))
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			err = c.run(false, func(url, key string, pid int) error {
+				cfg.URL, cfg.Key = url, key
+				before := treeCPU(pid)
+				found, err := flow(ctx, s, r.Metric+"-"+c.name, cfg, pid)
+				r.add(c.name+", lines delivered", "/s", found.Lines)
+				r.add(c.name+", frames delivered", "/s", found.Frames)
+				r.add(c.name+", CPU of the server", "s/s", (treeCPU(pid)-before)/(cfg.Warm+cfg.For).Seconds())
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	r.mark("rdev, memory of a reader", "KiB", r.of("rdev, memory of a reader"), 40)
+	r.mark("raw / rdev, lines delivered", "times", r.of("raw, lines delivered")/r.of("rdev, lines delivered"), 0)
+	r.Notes = append(r.Notes, fmt.Sprintf("%d readers, and a line every %s: %d lines/s are wanted", s.readers, every, s.readers*int(time.Second/every)))
+	return nil
+}
+
+// growth is by how much the server grows when the readers connect.
+func growth(ctx context.Context, cfg readersConfig, pid int) (float64, error) {
+	before, err := memory(pid, "VmRSS")
+	if err != nil {
+		return 0, err
+	}
+	p, _, err := serve[string](ctx, "readers", cfg)
+	if err != nil {
+		return 0, err
+	}
+	time.Sleep(cfg.Warm)
+	after, err := memory(pid, "VmRSS")
+	return after - before, errors.Join(err, p.stop())
+}
+
+// flow is what arrives at the readers.
+func flow(ctx context.Context, s settings, name string, cfg readersConfig, pid int) (found readersResult, err error) {
+	p, _, err := serve[string](ctx, "readers", cfg)
+	if err != nil {
+		return found, err
+	}
+	recording, err := record(ctx, s, name, pid)
+	if err != nil {
+		return found, errors.Join(err, p.stop())
+	}
+	return found, errors.Join(p.hear(&found), recording(), p.stop())
+}
+
+// withRawStream serves lines by a handler that does nothing else. Each use has
+// a fresh server: what the readers before left behind is not counted again.
+func withRawStream(ctx context.Context, quiet bool, every time.Duration, use func(url, key string, pid int) error) error {
+	if quiet {
+		every = time.Hour
+	}
+	p, url, err := serve[string](ctx, "http", httpConfig{Every: every})
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(url+"/stream", "", p.pid()), p.stop())
+}
+
+// withStream has rdev run a command that prints lines, or none.
+func (w *world) withStream(ctx context.Context, quiet bool, every time.Duration, use func(url, key string, pid int) error) error {
+	slug := fmt.Sprintf("readers-%d", time.Now().UnixNano())
+	if err := w.project(ctx, slug); err != nil {
+		return err
+	}
+	argv, err := tickCommand(1_000_000, every)
+	if err != nil {
+		return err
+	}
+	if quiet {
+		argv = []string{"sleep", "3600"}
+	}
+	op, err := w.post(ctx, "/projects/"+slug+"/commands", shell(argv...))
+	if err != nil {
+		return err
+	}
+	err = use(w.URL+"/operations/"+op.ID+"/output", w.Key, w.PID)
+	_, cancelErr := w.post(ctx, "/operations/"+op.ID+"/cancel", struct{}{})
+	return errors.Join(err, cancelErr)
+}

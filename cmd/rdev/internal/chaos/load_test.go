@@ -1,0 +1,116 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// load has projects carry out jobs, and cancels some of them.
+type load struct {
+	world *world
+	jobs  map[string]job // by operation
+
+	mu        sync.Mutex
+	cancelled map[string]bool // operations that somebody asked to cancel
+	open      []string        // operations that have not ended, oldest first
+	errs      []error
+	wg        sync.WaitGroup
+}
+
+func newLoad(w *world) *load {
+	return &load{world: w, jobs: map[string]job{}, cancelled: map[string]bool{}}
+}
+
+// queueLength is how many operations one submitter has under way at a time.
+const queueLength = 4
+
+// submit makes jobs for a project until until is done, and returns when the last
+// was accepted.
+func (l *load) submit(ctx, until context.Context, random *rand.Rand, project, submitter string) {
+	var mine []string
+	for n := 0; until.Err() == nil; n++ {
+		j := newJob(random, project, fmt.Sprintf("%s-%s-%d", project, submitter, n))
+		op, err := l.world.run(ctx, project, j.key, j.command())
+		if err != nil {
+			l.fail(fmt.Errorf("job %s was not accepted: %w", j.key, err))
+			return
+		}
+		l.mu.Lock()
+		l.jobs[op.ID] = j
+		l.open = append(l.open, op.ID)
+		l.mu.Unlock()
+		mine = append(mine, op.ID)
+		switch random.IntN(12) {
+		case 0: // as a rule before it runs
+			l.cancelIn(ctx, op.ID, 0)
+		case 1, 2: // about when it ends
+			l.cancelIn(ctx, op.ID, j.nominal()+time.Duration(random.IntN(100))*time.Millisecond)
+		}
+		for len(mine) >= queueLength && ctx.Err() == nil {
+			if _, err := l.world.await(ctx, mine[0]); err != nil {
+				l.fail(fmt.Errorf("operation %s did not end: %w", mine[0], err))
+				return
+			}
+			l.closed(mine[0])
+			mine = mine[1:]
+		}
+	}
+}
+
+func (l *load) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.errs = append(l.errs, err)
+}
+
+func (l *load) closed(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open = slices.DeleteFunc(l.open, func(other string) bool { return other == id })
+}
+
+// cancelIn asks for the end of an operation after a while. Whether the request
+// comes through does not matter: it may have.
+func (l *load) cancelIn(ctx context.Context, id string, after time.Duration) {
+	l.mu.Lock()
+	l.cancelled[id] = true
+	l.mu.Unlock()
+	l.wg.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(after):
+			_, _ = l.world.client.Cancel(ctx, id)
+		}
+	})
+}
+
+// cancelAny asks for the end of some operation that has not ended.
+func (l *load) cancelAny(ctx context.Context, random *rand.Rand) {
+	l.mu.Lock()
+	var id string
+	if len(l.open) > 0 {
+		id = l.open[random.IntN(len(l.open))]
+	}
+	l.mu.Unlock()
+	if id != "" {
+		l.cancelIn(ctx, id, 0)
+	}
+}
+
+// awaitAll waits until every operation has ended.
+func (l *load) awaitAll(ctx context.Context) error {
+	l.wg.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, j := range l.jobs {
+		if op, err := l.world.await(ctx, id); err != nil {
+			l.errs = append(l.errs, fmt.Errorf("operation %s (%s) is %s, attempt %d: %w", id, j.key, op.State, op.Attempt, err))
+		}
+	}
+	return errors.Join(l.errs...)
+}

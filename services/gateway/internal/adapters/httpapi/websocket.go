@@ -1,0 +1,72 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/coder/websocket"
+)
+
+// streamOutputWS is streamOutput over a WebSocket: the same frames as JSON.
+func (h *handlers) streamOutputWS(w http.ResponseWriter, r *http.Request) error {
+	out, err := h.outputOf(r)
+	if err != nil {
+		return err
+	}
+	conn, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return nil //nolint:nilerr // Accept has answered
+	}
+	defer func() { _ = conn.CloseNow() }() // closed already where all went well
+	ctx, done := h.streaming(r)
+	defer done()
+	to := frames{&webSocket{conn: conn, ctx: conn.CloseRead(ctx)}}
+	op, err := h.followOutput(ctx, out, to)
+	status, reason := websocket.StatusNormalClosure, "the operation has ended"
+	switch {
+	case err == nil:
+		err = to.end(op)
+	case errors.Is(err, errServerStops):
+		status, reason, err = websocket.StatusGoingAway, "the gateway stops", nil
+	default:
+		problem := h.problemOf(err)
+		if problem == nil {
+			return nil
+		}
+		status, reason, err = websocket.StatusTryAgainLater, string(problem.Code), to.problem(problem)
+	}
+	if err == nil {
+		_ = conn.Close(status, reason) // the client may have gone
+	}
+	return nil
+}
+
+type webSocket struct {
+	conn *websocket.Conn
+	ctx  context.Context
+}
+
+func (s *webSocket) send(f frame) error {
+	body, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("encode frame: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, timeoutStalled)
+	defer cancel()
+	if err := s.conn.Write(ctx, websocket.MessageText, body); err != nil {
+		return fmt.Errorf("stream: %w", err)
+	}
+	return nil
+}
+
+func (s *webSocket) beat() error {
+	ctx, cancel := context.WithTimeout(s.ctx, timeoutStalled)
+	defer cancel()
+	if err := s.conn.Ping(ctx); err != nil {
+		return fmt.Errorf("stream: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,62 @@
+package nats
+
+import (
+	"context"
+
+	"github.com/orchard9/rdev/libs/bus"
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// The methods of this file implement httpapi.Queries: each asks the service that
+// keeps the table.
+
+// Operations lists operations.
+func (g Gateway) Operations(ctx context.Context, list contract.ListOperations) (contract.OperationList, error) {
+	return bus.Call[contract.ListOperations, contract.OperationList](ctx, g.Conn, contract.ServiceAudit, contract.VerbListOperations, list)
+}
+
+// Operation reads an operation that may be older than the log.
+func (g Gateway) Operation(ctx context.Context, id string) (contract.Operation, error) {
+	return bus.Call[contract.GetOperation, contract.Operation](ctx, g.Conn, contract.ServiceAudit, contract.VerbGetOperation, contract.GetOperation{ID: id})
+}
+
+// OperationHistory reads what happened to an operation that may be older than the log.
+func (g Gateway) OperationHistory(ctx context.Context, query contract.GetOperationHistory) (contract.OperationHistory, error) {
+	return bus.Call[contract.GetOperationHistory, contract.OperationHistory](ctx, g.Conn, contract.ServiceAudit, contract.VerbOperationHistory, query)
+}
+
+// Projects lists projects.
+func (g Gateway) Projects(ctx context.Context, list contract.ListProjects) (contract.ProjectList, error) {
+	return bus.Call[contract.ListProjects, contract.ProjectList](ctx, g.Conn, contract.ServiceProvisioner, contract.VerbListProjects, list)
+}
+
+// Agents lists the agents that can be asked.
+func (g Gateway) Agents(ctx context.Context) (contract.AgentList, error) {
+	return bus.Call[struct{}, contract.AgentList](ctx, g.Conn, contract.ServiceExecutor, contract.VerbAgents, struct{}{})
+}
+
+// CreateWebhook registers an endpoint.
+func (g Gateway) CreateWebhook(ctx context.Context, webhook contract.CreateWebhook) (contract.Webhook, error) {
+	return bus.Call[contract.CreateWebhook, contract.Webhook](ctx, g.Conn, contract.ServiceNotifier, contract.VerbCreateWebhook, webhook)
+}
+
+// Webhooks lists endpoints.
+func (g Gateway) Webhooks(ctx context.Context, list contract.ListWebhooks) (contract.WebhookList, error) {
+	return bus.Call[contract.ListWebhooks, contract.WebhookList](ctx, g.Conn, contract.ServiceNotifier, contract.VerbListWebhooks, list)
+}
+
+// Webhook reads an endpoint.
+func (g Gateway) Webhook(ctx context.Context, id string) (contract.Webhook, error) {
+	return bus.Call[contract.GetWebhook, contract.Webhook](ctx, g.Conn, contract.ServiceNotifier, contract.VerbGetWebhook, contract.GetWebhook{ID: id})
+}
+
+// DeleteWebhook removes an endpoint.
+func (g Gateway) DeleteWebhook(ctx context.Context, id string) error {
+	_, err := bus.Call[contract.DeleteWebhook, contract.WebhookDeleted](ctx, g.Conn, contract.ServiceNotifier, contract.VerbDeleteWebhook, contract.DeleteWebhook{ID: id})
+	return err
+}
+
+// Deliveries lists what was sent to an endpoint.
+func (g Gateway) Deliveries(ctx context.Context, list contract.ListDeliveries) (contract.DeliveryList, error) {
+	return bus.Call[contract.ListDeliveries, contract.DeliveryList](ctx, g.Conn, contract.ServiceNotifier, contract.VerbListDeliveries, list)
+}
