@@ -166,6 +166,18 @@ func redeliverAfter(msg jetstream.Msg) time.Duration {
 	return min(time.Second<<min(deliveries-1, 5), 30*time.Second)
 }
 
+// TakeBack has the commands of a consumer come again at once that were taken
+// and not settled. It is for a process that knows that nobody else works on
+// them: else the lease decides.
+func (c *Conn) TakeBack(ctx context.Context, consumer string) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if _, err := c.js.ResetConsumer(ctx, contract.StreamCommands, consumer); err != nil {
+		return fmt.Errorf("take back the commands of %s: %w", consumer, err)
+	}
+	return nil
+}
+
 // nothingCame tells whether a pull just ended without a message.
 func nothingCame(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, nats.ErrTimeout)

@@ -279,4 +279,3 @@ func (c *counting) Position(context.Context) (uint64, error) {
 	return 0, nil
 }
 func (c *counting) Apply(context.Context, []bus.Event) error { return nil }
-

@@ -187,7 +187,7 @@ func (n *Nodes) AwaitInSync(ctx context.Context) error {
 		return fmt.Errorf("await in sync: %w", err)
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(2*time.Second))
+	js, err := jetstream.New(nc)
 	if err != nil {
 		return fmt.Errorf("await in sync: %w", err)
 	}
@@ -207,6 +207,9 @@ func (n *Nodes) AwaitInSync(ctx context.Context) error {
 }
 
 func inSync(ctx context.Context, js jetstream.JetStream, copies int) error {
+	// A server that has just come back may leave a request without an answer.
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
 	for _, s := range contract.Streams() {
 		stream, err := js.Stream(ctx, s.Name)
 		if err != nil {

@@ -191,7 +191,7 @@ func measureReplay(ctx context.Context, s settings, r *result) (err error) {
 		return err
 	}
 	r.add("rdev, replay", "events/s", float64(last)/seconds)
-	r.add("rdev, replay", "s", seconds)
+	r.add("rdev, time of the replay", "s", seconds)
 	r.add("rdev, CPU of audit per million events", "s", own*1e6/float64(last))
 	r.add("rdev, CPU of PostgreSQL and NATS per million events", "s", (treeCPU(database.pid(), server.pid())-cpu)*1e6/float64(last))
 	r.add("rdev, peak memory of audit", "MiB", peak/(1<<20))

@@ -7,11 +7,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
+
+// crashed is what a Go program says that ends for a bug of its own, or has a race.
+var crashed = regexp.MustCompile(`(?m)^(panic:|fatal error:|WARNING: DATA RACE)`)
 
 // crew are executors as processes of their own.
 type crew struct {
@@ -149,8 +153,12 @@ func (c *crew) disband() {
 		if err := errors.Join(m.signal(syscall.SIGCONT), c.kill(m)); err != nil {
 			c.t.Error(err)
 		}
-		if text, err := os.ReadFile(filepath.Join(c.logs, m.name+".log")); c.t.Failed() {
-			c.t.Logf("%s (%v):\n%s", m.name, err, text)
+		text, err := os.ReadFile(filepath.Join(c.logs, m.name+".log"))
+		if err != nil || crashed.Match(text) {
+			c.t.Errorf("%s crashed, or its log is lost: %v", m.name, err)
+		}
+		if c.t.Failed() {
+			c.t.Logf("%s:\n%s", m.name, text)
 		}
 	}
 }

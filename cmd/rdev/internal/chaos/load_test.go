@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
 )
 
 // load has projects carry out jobs, and cancels some of them.
@@ -45,11 +47,12 @@ func (l *load) submit(ctx, until context.Context, random *rand.Rand, project, su
 		l.open = append(l.open, op.ID)
 		l.mu.Unlock()
 		mine = append(mine, op.ID)
-		switch random.IntN(12) {
+		switch random.IntN(24) {
 		case 0: // as a rule before it runs
-			l.cancelIn(ctx, op.ID, 0)
-		case 1, 2: // about when it ends
-			l.cancelIn(ctx, op.ID, j.nominal()+time.Duration(random.IntN(100))*time.Millisecond)
+			l.cancel(ctx, op.ID, func() bool { return true })
+		case 1, 2, 3, 4: // about when it ends
+			after := j.nominal() + time.Duration(random.IntN(100))*time.Millisecond
+			l.cancel(ctx, op.ID, func() bool { return l.runs(ctx, op.ID, after) })
 		}
 		for len(mine) >= queueLength && ctx.Err() == nil {
 			if _, err := l.world.await(ctx, mine[0]); err != nil {
@@ -74,19 +77,37 @@ func (l *load) closed(id string) {
 	l.open = slices.DeleteFunc(l.open, func(other string) bool { return other == id })
 }
 
-// cancelIn asks for the end of an operation after a while. Whether the request
-// comes through does not matter: it may have.
-func (l *load) cancelIn(ctx context.Context, id string, after time.Duration) {
+// cancel asks for the end of an operation once due returns true. Whether the
+// request comes through does not matter: it may have.
+func (l *load) cancel(ctx context.Context, id string, due func() bool) {
 	l.mu.Lock()
 	l.cancelled[id] = true
 	l.mu.Unlock()
 	l.wg.Go(func() {
-		select {
-		case <-ctx.Done():
-		case <-time.After(after):
+		if due() {
 			_, _ = l.world.client.Cancel(ctx, id)
 		}
 	})
+}
+
+// runs waits until an operation has begun, and for a while longer; it returns
+// false where the test ends before.
+func (l *load) runs(ctx context.Context, id string, longer time.Duration) bool {
+	for {
+		op, err := l.world.conn.Load(ctx, id)
+		begun, pause := err == nil && op.State != contract.Pending, 20*time.Millisecond
+		if begun {
+			pause = longer
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(pause):
+			if begun {
+				return true
+			}
+		}
+	}
 }
 
 // cancelAny asks for the end of some operation that has not ended.
@@ -98,7 +119,7 @@ func (l *load) cancelAny(ctx context.Context, random *rand.Rand) {
 	}
 	l.mu.Unlock()
 	if id != "" {
-		l.cancelIn(ctx, id, 0)
+		l.cancel(ctx, id, func() bool { return true })
 	}
 }
 

@@ -195,7 +195,14 @@ func connect(ctx context.Context, server *embedded.Server, cfg Config, log *slog
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.Ensure(ctx, 1, cfg.Lease); err != nil {
+	err = conn.Ensure(ctx, 1, cfg.Lease)
+	// Whoever worked on a command here has ended: there is one rdev on a home.
+	for _, consumer := range []string{contract.ConsumerExecutor, contract.ConsumerProvisioner} {
+		if err == nil {
+			err = conn.TakeBack(ctx, consumer)
+		}
+	}
+	if err != nil {
 		conn.Close()
 		return nil, err
 	}

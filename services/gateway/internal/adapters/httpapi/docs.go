@@ -96,7 +96,6 @@ func (n node) words() []string {
 	return words
 }
 
-
 func docsOf(document []byte) (docsPage, error) {
 	var file yaml.Node
 	if err := yaml.Unmarshal(document, &file); err != nil || len(file.Content) == 0 {

@@ -40,7 +40,7 @@ type textData struct {
 
 func (f frames) Chunk(c contract.Chunk) error {
 	if c.Stream == contract.OutputAgent {
-		return f.tf.send(frame{ID: c.Seq, Event: c.Stream, Data: c.Data})
+		return f.send(c.Seq, c.Stream, rawJSON(c.Data))
 	}
 	text := textData{Offset: c.Offset, Data: string(c.Data)}
 	if !utf8.Valid(c.Data) {
@@ -66,7 +66,7 @@ func (f frames) send(id uint64, event string, data any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s frame: %w", event, err)
 	}
-	return f.tf.send(frame{ID: id, Event: event, Data: body})
+	return f.to.send(frame{ID: id, Event: event, Data: body})
 }
 
 // rawJSON is what somebody stored as JSON; what is none is shown as a string.

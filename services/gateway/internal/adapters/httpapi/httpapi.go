@@ -90,26 +90,26 @@ func New(cfg Config) (*chi.Mux, error) {
 
 		// What may wait for the end of an operation sets its own deadlines: see accept.
 		r.Post("/projects", h.handle(0, h.createProject))
-		r.Get("/projects", h.handle(api.TimeoutLookup, h.listProjects, "limit", "cursor", "min_seq"))
+		r.Get("/projects", h.handle(api.TimeoutFastLookup, h.listProjects, "limit", "cursor", "min_seq"))
 		r.Get("/projects/{project}", h.handle(api.TimeoutFastLookup, h.getProject))
 		r.Delete("/projects/{project}", h.handle(0, h.deleteProject))
 		r.Post("/projects/{project}/commands", h.handle(0, h.runCommand))
 
-		r.Get("/operations", h.handle(api.TimeoutLookup, h.listOperations, "state", "project", "kind", "since", "limit", "cursor", "min_seq"))
+		r.Get("/operations", h.handle(api.TimeoutFastLookup, h.listOperations, "state", "project", "kind", "since", "limit", "cursor", "min_seq"))
 		r.Get("/operations/{id}", h.handle(0, h.getOperation, "as_of_seq"))
 		r.Post("/operations/{id}/cancel", h.handle(0, h.cancelOperation))
-		r.Get("/operations/{id}/events", h.handle(api.TimeoutLookup, h.getHistory))
+		r.Get("/operations/{id}/events", h.handle(api.TimeoutFastLookup, h.getHistory))
 		r.Get("/operations/{id}/output", h.handle(0, h.streamOutput, "from_seq"))
 		r.Get("/operations/{id}/output/ws", h.handle(0, h.streamOutputWS, "from_seq"))
 		r.Get("/events", h.handle(0, h.streamEvents, "type", "project", "from_seq"))
 
 		r.Post("/webhooks", h.handle(api.TimeoutStandard, h.createWebhook))
-		r.Get("/webhooks", h.handle(api.TimeoutLookup, h.listWebhooks, "limit", "cursor"))
+		r.Get("/webhooks", h.handle(api.TimeoutFastLookup, h.listWebhooks, "limit", "cursor"))
 		r.Get("/webhooks/{webhook}", h.handle(api.TimeoutFastLookup, h.getWebhook))
 		r.Delete("/webhooks/{webhook}", h.handle(api.TimeoutStandard, h.deleteWebhook))
-		r.Get("/webhooks/{webhook}/deliveries", h.handle(api.TimeoutLookup, h.listDeliveries, "limit", "cursor"))
+		r.Get("/webhooks/{webhook}/deliveries", h.handle(api.TimeoutFastLookup, h.listDeliveries, "limit", "cursor"))
 
-		r.Get("/agents", h.handle(api.TimeoutLookup, h.listAgents))
+		r.Get("/agents", h.handle(api.TimeoutFastLookup, h.listAgents))
 	})
 	return r, nil
 }

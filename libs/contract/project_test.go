@@ -1,0 +1,34 @@
+package contract_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+func TestAProjectGoesRoundInItsCircleOnly(t *testing.T) {
+	legal := map[contract.ProjectState]map[string]contract.ProjectState{
+		"":                       {"created": contract.ProjectReady},
+		contract.ProjectReady:    {"deleting": contract.ProjectDeleting},
+		contract.ProjectDeleting: {"deleting": contract.ProjectDeleting, "deleted": contract.ProjectDeleted},
+		contract.ProjectDeleted:  {"created": contract.ProjectReady},
+	}
+	for from, follow := range legal {
+		for _, eventType := range []string{"created", "deleting", "deleted", "", "other"} {
+			var prev *contract.Project
+			rev := 1
+			if from != "" {
+				prev, rev = &contract.Project{Slug: "shop", State: from, Rev: 4, Seq: 40}, 5
+			}
+			next, err := contract.NextProject(prev, eventType, contract.Project{Slug: "shop", Rev: 99, Seq: 99, State: "other"})
+			if want, ok := follow[eventType]; !ok {
+				if !errors.Is(err, contract.ErrIllegal) {
+					t.Errorf("%q after %q: %v, want ErrIllegal", eventType, from, err)
+				}
+			} else if err != nil || next.State != want || next.Rev != rev || next.Seq != 0 {
+				t.Errorf("%q after %q: %+v, %v; want %s at revision %d", eventType, from, next, err, want, rev)
+			}
+		}
+	}
+}
