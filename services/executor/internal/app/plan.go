@@ -50,7 +50,7 @@ func planFor(op contract.Operation, home string) (p plan, problem string) {
 const (
 	gitHead = `git rev-parse -q --verify HEAD >/dev/null || exit 0
 printf 'HEAD is %s on %s\n' "$(git rev-parse HEAD)" "$(git symbolic-ref -q --short HEAD || echo detached)"`
-	gitClone    = `url=$1; shift; git clone --progress "$@" -- "$url" . && ` + gitHead
+	gitClone    = `url=$1; shift; git clone "$@" -- "$url" . && ` + gitHead
 	gitCheckout = `git checkout "$@" -- && ` + gitHead
 	gitCommit   = `message=$1; author=$2; shift 2; git add -A -- "$@" || exit
 if git diff --cached --quiet; then echo 'nothing to commit'; else
