@@ -48,7 +48,7 @@ func watchInterrupts(parent context.Context) interrupts {
 func (i interrupts) explain(err error, id string) error {
 	if !errors.Is(err, errLeft) {
 		if err != nil && id != "" {
-			return &hinted{err, fmt.Sprintf("The operation goes on without us: rdev ops output %s", id)}
+			return &hinted{err, "The operation goes on without us: rdev ops output " + id}
 		}
 		return err
 	}
@@ -56,6 +56,6 @@ func (i interrupts) explain(err error, id string) error {
 		return &exitError{code: exitInterrupted, err: errLeft}
 	}
 	return &exitError{code: exitInterrupted, err: &hinted{
-		fmt.Errorf("left operation %s while it ends", id), fmt.Sprintf("See how: rdev ops get %s", id),
+		fmt.Errorf("left operation %s while it ends", id), "See how: rdev ops get " + id,
 	}}
 }

@@ -51,7 +51,7 @@ func newOpsEventsCommand(c *cli) *cobra.Command {
 					Type: event.Type, Time: event.Time, Operation: &event.Operation.Operation,
 				})
 				rows = append(rows, []string{
-					fmt.Sprint(event.Seq), event.Time.Local().Format("2006-01-02 15:04:05.000"), render.Line(event.Type), details,
+					strconv.FormatUint(event.Seq, 10), event.Time.Local().Format("2006-01-02 15:04:05.000"), render.Line(event.Type), details,
 				})
 			}
 			return render.Table(out, []string{"SEQ", "TIME", "EVENT", "DETAILS"}, rows)

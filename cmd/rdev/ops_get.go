@@ -63,7 +63,7 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 	row("finished", moment(now, op.FinishedAt))
 	if op.StartedAt != nil {
 		row("took", render.Took(now, op))
-		row("attempt", fmt.Sprint(op.Attempt))
+		row("attempt", strconv.Itoa(op.Attempt))
 	}
 	if op.ExitCode != nil {
 		row("exit code", render.Exit(op))
@@ -82,7 +82,7 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 		}
 	}
 	if op.Seq > 0 {
-		row("seq", fmt.Sprint(op.Seq))
+		row("seq", strconv.FormatUint(op.Seq, 10))
 	}
 	return table.Flush()
 }

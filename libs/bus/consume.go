@@ -34,16 +34,14 @@ func (c *Conn) RunProjection(ctx context.Context, consumer string, size int, log
 // Keep runs what reads the log again whenever it ends, a second later, until
 // ctx is done: an outage of NATS or of a database must not end a service.
 func (c *Conn) Keep(ctx context.Context, log *slog.Logger, read func(context.Context) error) error {
-	for {
+	for ctx.Err() == nil {
 		err := read(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		log.Warn("reading the log begins again", "error", err)
-		if wait(ctx, time.Second) != nil {
-			return nil
+		if ctx.Err() == nil {
+			log.Warn("reading the log begins again", "error", err)
+			_ = wait(ctx, time.Second) // ctx's end ends the loop
 		}
 	}
+	return nil
 }
 
 func (c *Conn) projectOn(ctx context.Context, consumer string, size int, log *slog.Logger, p Projection) error {

@@ -170,8 +170,7 @@ func (c *Conn) publish(ctx context.Context, m *nats.Msg) (uint64, error) {
 }
 
 func errorCode(err error) jetstream.ErrorCode {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.ErrorCode
 	}
 	return 0

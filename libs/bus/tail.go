@@ -69,8 +69,7 @@ func (t *tail) catchUp(ctx context.Context, upTo uint64) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil && !errors.Is(err, jetstreamext.ErrNoMessages):
-			var stop *emitError
-			if errors.As(err, &stop) {
+			if stop, ok := errors.AsType[*emitError](err); ok {
 				return stop.error
 			}
 		case n > 0:

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/orchard9/rdev/libs/envutil"
@@ -31,7 +32,7 @@ func Main[Config any](name string, run func(context.Context, Config, *slog.Logge
 	err = run(ctx, cfg, log)
 	stopped := ctx.Err() != nil
 	stop()
-	if err != nil && !(stopped && errors.Is(err, context.Canceled)) {
+	if err != nil && (!stopped || !errors.Is(err, context.Canceled)) {
 		log.Error("stopped", "error", err)
 		os.Exit(1)
 	}
@@ -63,7 +64,7 @@ func Run(ctx context.Context, parts ...Part) error {
 		go func() {
 			err := p.Run(partCtx)
 			switch {
-			case err != nil && !(partCtx.Err() != nil && errors.Is(err, context.Canceled)):
+			case err != nil && (partCtx.Err() == nil || !errors.Is(err, context.Canceled)):
 				err = fmt.Errorf("%s: %w", p.Name, err)
 			case partCtx.Err() == nil:
 				err = fmt.Errorf("%s ended by itself", p.Name)
@@ -79,9 +80,9 @@ func Run(ctx context.Context, parts ...Part) error {
 	case <-ended:
 	}
 	var all error
-	for i := len(started) - 1; i >= 0; i-- {
-		started[i].cancel()
-		all = errors.Join(all, <-started[i].done)
+	for _, s := range slices.Backward(started) {
+		s.cancel()
+		all = errors.Join(all, <-s.done)
 	}
 	return all
 }

@@ -125,6 +125,7 @@ func TestAnOpenStreamEndsInOrderAndARequestUnderWayIsAnswered(t *testing.T) {
 }
 
 func get(t *testing.T, url string) io.Reader {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Error(err)

@@ -27,6 +27,7 @@ type bench struct {
 }
 
 func newBench(t testing.TB) *bench {
+	t.Helper()
 	server := testkit.NATS(t)
 	return &bench{
 		TB: t, server: server, conn: testkit.Connect(t, server.URL(), "gateway"),

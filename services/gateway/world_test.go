@@ -92,7 +92,7 @@ func (w *world) project(slug, eventType string) {
 	w.t.Helper()
 	// Whoever waits for the event may end the test before this returns.
 	_, err := w.conn.UpdateProject(context.WithoutCancel(w.t.Context()), slug, func(prev *contract.Project) (string, contract.Project, error) {
-		p := contract.Project{Slug: slug, Template: "default", Runtime: contract.RuntimeLocal, Workspace: "/srv/" + slug, CreatedAt: time.Now().UTC(), UpdatedAt: time.Now().UTC()}
+		p := contract.Project{Slug: slug, Template: "default", Runtime: contract.RuntimeLocal, Workspace: "/srv/" + slug, CreatedAt: time.Now().UTC(), UpdatedAt: time.Now().UTC(), Operation: unknownID}
 		if prev != nil {
 			p = *prev
 		}

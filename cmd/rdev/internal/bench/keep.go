@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,7 +45,11 @@ func keep(ctx context.Context, cfg keepConfig, say announce) error {
 	if err := say(kept{PID: p.Pid}); err != nil {
 		return err
 	}
-	context.AfterFunc(ctx, func() { _ = syscall.Kill(p.Pid, syscall.SIGTERM) })
+	context.AfterFunc(ctx, func() {
+		_ = syscall.Kill(p.Pid, syscall.SIGTERM)
+		// The measured process is never waited for in vain.
+		time.AfterFunc(stopWithin*3/4, func() { _ = syscall.Kill(p.Pid, syscall.SIGKILL) })
+	})
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, 0, nil)

@@ -130,7 +130,10 @@ func countSyncs(ctx context.Context, dir string, pids []int, work func() error) 
 	}
 	workErr := work()
 	stopErr := cmd.Process.Signal(syscall.SIGINT)
-	_ = cmd.Wait() // it ends by the signal
+	// It ends by the signal, or never: then it is killed, which sets all free too.
+	kill := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
+	_ = cmd.Wait()
+	kill.Stop()
 	text, err := os.ReadFile(file)
 	// "resumed" is the second half of a call that was counted.
 	syncs := strings.Count(string(text), "sync(") + strings.Count(string(text), "sync_file_range(")

@@ -55,7 +55,7 @@ func fill(ctx context.Context, cfg fillConfig, say announce) error {
 		if err != nil {
 			return err
 		}
-		if _, err := js.PublishMsgAsync(m); err != nil {
+		if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(time.Minute)); err != nil {
 			return err
 		}
 		seq++

@@ -17,6 +17,9 @@ import (
 // crashed is what a Go program says that ends for a bug of its own, or has a race.
 var crashed = regexp.MustCompile(`(?m)^(panic:|fatal error:|WARNING: DATA RACE)`)
 
+// serving is what an executor says once it is up.
+var serving = regexp.MustCompile(`msg=serving instance=(\S+)`)
+
 // crew are executors as processes of their own.
 type crew struct {
 	t       *testing.T
@@ -77,20 +80,38 @@ func (c *crew) start() error {
 	return nil
 }
 
-// one takes an executor that is neither frozen nor gone, or nil.
-func (c *crew) one(random *rand.Rand) *member {
+// one takes an executor that is neither frozen nor gone, or nil: one of the busy
+// instances, where there is one.
+func (c *crew) one(random *rand.Rand, busy map[string]bool) *member {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var able []*member
+	var able, working []*member
 	for _, m := range c.members {
-		if !m.frozen && !m.gone() {
-			able = append(able, m)
+		if m.frozen || m.gone() {
+			continue
 		}
+		able = append(able, m)
+		if busy[c.instance(m)] {
+			working = append(working, m)
+		}
+	}
+	if len(working) > 0 {
+		able = working
 	}
 	if len(able) == 0 {
 		return nil
 	}
 	return able[random.IntN(len(able))]
+}
+
+// instance is the name that an executor has in the log, as it says itself.
+func (c *crew) instance(m *member) string {
+	text, err := os.ReadFile(filepath.Join(c.logs, m.name+".log"))
+	found := serving.FindSubmatch(text)
+	if err != nil || found == nil {
+		return ""
+	}
+	return string(found[1])
 }
 
 func (m *member) gone() bool {

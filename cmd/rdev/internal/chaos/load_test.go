@@ -123,15 +123,32 @@ func (l *load) cancelAny(ctx context.Context, random *rand.Rand) {
 	}
 }
 
+// executors are the instances that carry something out just now.
+func (l *load) executors(ctx context.Context) map[string]bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	l.mu.Lock()
+	open := slices.Clone(l.open)
+	l.mu.Unlock()
+	busy := map[string]bool{}
+	for _, id := range open {
+		if op, err := l.world.conn.Load(ctx, id); err == nil && op.State == contract.Running {
+			busy[op.Executor] = true
+		}
+	}
+	return busy
+}
+
 // awaitAll waits until every operation has ended.
 func (l *load) awaitAll(ctx context.Context) error {
 	l.wg.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	errs := slices.Clone(l.errs)
 	for id, j := range l.jobs {
 		if op, err := l.world.await(ctx, id); err != nil {
-			l.errs = append(l.errs, fmt.Errorf("operation %s (%s) is %s, attempt %d: %w", id, j.key, op.State, op.Attempt, err))
+			errs = append(errs, fmt.Errorf("operation %s (%s) is %s, attempt %d: %w", id, j.key, op.State, op.Attempt, err))
 		}
 	}
-	return errors.Join(l.errs...)
+	return errors.Join(errs...)
 }

@@ -55,8 +55,8 @@ func (n *nemesis) replace() {
 	n.did["replaced"] += ended
 }
 
-func (n *nemesis) kill(context.Context) error {
-	if victim := n.world.crew.one(n.random); victim != nil {
+func (n *nemesis) kill(ctx context.Context) error {
+	if victim := n.world.crew.one(n.random, n.load.executors(ctx)); victim != nil {
 		if err := n.world.crew.kill(victim); err != nil {
 			return err
 		}
@@ -67,8 +67,8 @@ func (n *nemesis) kill(context.Context) error {
 
 // freeze stops an executor for longer than its commands stay with it; nobody
 // waits for it to come back.
-func (n *nemesis) freeze(context.Context) error {
-	victim := n.world.crew.one(n.random)
+func (n *nemesis) freeze(ctx context.Context) error {
+	victim := n.world.crew.one(n.random, n.load.executors(ctx))
 	if victim == nil {
 		return nil
 	}

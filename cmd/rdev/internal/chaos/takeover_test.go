@@ -48,7 +48,7 @@ func TestAnExecutorThatIsKilledLosesNothingOfTheCommandThatItRan(t *testing.T) {
 		}
 		return err
 	})
-	first := w.crew.one(rand.New(rand.NewPCG(1, 1)))
+	first := w.crew.one(rand.New(rand.NewPCG(1, 1)), nil)
 	if err := w.crew.kill(first); err != nil {
 		t.Fatal(err)
 	}

@@ -106,7 +106,10 @@ func (w *world) run(ctx context.Context, project, key string, command client.Com
 // await waits until an operation has ended, as the log has it.
 func (w *world) await(ctx context.Context, id string) (contract.Operation, error) {
 	for {
-		op, err := w.conn.Load(ctx, id)
+		// What it is like is told even where time is up.
+		look, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		op, err := w.conn.Load(look, id)
+		cancel()
 		if err == nil && op.State.Ended() {
 			return op, nil
 		}

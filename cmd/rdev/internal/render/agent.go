@@ -203,7 +203,7 @@ func count(n int64, what string) string {
 // thousands is a number with its groups apart: 1,234,567.
 func thousands(n int64) string {
 	if n < 1000 {
-		return fmt.Sprint(n)
+		return strconv.FormatInt(n, 10)
 	}
 	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
 }

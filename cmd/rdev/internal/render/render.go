@@ -121,7 +121,7 @@ func Exit(op contract.Operation) string {
 	if op.ExitCode == nil {
 		return "-"
 	}
-	return fmt.Sprint(*op.ExitCode)
+	return strconv.Itoa(*op.ExitCode)
 }
 
 // Line is text on one line, without control characters.

@@ -20,6 +20,7 @@ func FuzzGemini(f *testing.F)     { fuzzParser(f, "gemini") }
 
 // fuzzParser checks what holds whatever a CLI prints and however it ends.
 func fuzzParser(f *testing.F, provider string) {
+	f.Helper()
 	for _, r := range recordings(f) {
 		if r.provider == provider && len(r.stdout) < 1<<13 {
 			f.Add(r.stdout, r.stderr, 0)

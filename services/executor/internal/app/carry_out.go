@@ -40,8 +40,7 @@ func (a *attempt) carryOut(ctx context.Context) (ending, error) {
 		if errors.Is(err, domain.ErrStaleToken) {
 			return ending{}, fmt.Errorf("%w: %w", contract.ErrFenced, err)
 		}
-		var refused *domain.RefusedError
-		if errors.As(err, &refused) {
+		if refused, ok := errors.AsType[*domain.RefusedError](err); ok {
 			return failedWith(contract.ClassInfrastructure, "%s", refused.Error()), nil
 		}
 		return ending{}, err

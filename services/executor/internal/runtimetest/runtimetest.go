@@ -31,6 +31,7 @@ type New func(t *testing.T) (app.Runtime, contract.Project)
 
 // Run tests a runtime.
 func Run(t *testing.T, newRuntime New) {
+	t.Helper()
 	for _, group := range [][]testCase{outputCases(), endCases(), cancelCases(), cutCases(), fenceCases(), inputCases()} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
@@ -60,6 +61,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T, fresh New) *bench {
+	t.Helper()
 	runtime, project := fresh(t)
 	b := &bench{
 		T: t, runtime: runtime, project: project, fresh: fresh,

@@ -38,8 +38,11 @@ func (h *history) anything() {
 	at := epoch.Add(time.Duration(len(h.events)) * time.Second)
 	attempt := now.Attempt + h.random.IntN(2)
 	changes := []contract.Change{
-		pending(id, at), contract.OperationRunning{Attempt: now.Attempt + 1, At: at}, contract.OperationCancelRequested{},
-		contract.OperationCompleted{Attempt: attempt, At: at}, contract.OperationFailed{Attempt: attempt, At: at, Failure: contract.NewFailure(contract.ClassUser, "exit 1")},
+		pending(id, at),
+		contract.OperationRunning{Attempt: now.Attempt + 1, At: at},
+		contract.OperationCancelRequested{},
+		contract.OperationCompleted{Attempt: attempt, At: at},
+		contract.OperationFailed{Attempt: attempt, At: at, Failure: contract.NewFailure(contract.ClassUser, "exit 1")},
 		contract.OperationCancelled{At: at},
 	}
 	change := changes[h.random.IntN(len(changes))]

@@ -20,7 +20,10 @@ import (
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 
-func open(t testing.TB) postgres.View { return openAt(t, testkit.Postgres(t)) }
+func open(t testing.TB) postgres.View {
+	t.Helper()
+	return openAt(t, testkit.Postgres(t))
+}
 
 func openAt(t testing.TB, url string) postgres.View {
 	t.Helper()
@@ -46,6 +49,7 @@ type history struct {
 }
 
 func newHistory(t testing.TB, seed uint64) *history {
+	t.Helper()
 	return &history{t: t, random: rand.New(rand.NewPCG(seed, seed)), now: map[string]contract.Operation{}}
 }
 

@@ -94,7 +94,7 @@ func watch(ctx context.Context, conn *pgx.Conn) error {
 		cancel()
 		switch {
 		case err == nil, ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // the end of ctx is no failure
 		case !pgconn.Timeout(err):
 			return fmt.Errorf("%w: %w", errLeadershipLost, err)
 		}

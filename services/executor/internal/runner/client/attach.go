@@ -39,8 +39,7 @@ func (c *Client) Attach(ctx context.Context, ref domain.RunRef, from int64, emit
 			}
 			return reply.Status.Exit(), nil
 		}
-		var mine *emitError
-		if errors.As(err, &mine) {
+		if mine, ok := errors.AsType[*emitError](err); ok {
 			return domain.Exit{}, mine.err
 		}
 		if ctx.Err() != nil {

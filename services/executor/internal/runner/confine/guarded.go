@@ -59,7 +59,7 @@ func RunGuard() error {
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err != nil:
-			return nil // nothing is left
+			return nil //nolint:nilerr // nothing is left
 		case child == pid:
 			// A supervisor that is gone cannot be told.
 			_ = reports.Encode(Report{Code: status.ExitStatus(), Signal: signalName(status)})

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"maps"
 	"errors"
 	"os"
 
@@ -57,11 +58,5 @@ func (c *child) kill(seen map[process.Process]bool) {
 		spare = c.guard.PID
 	}
 	process.KillBelow(os.Getpid(), spare, seen)
-	if seen != nil {
-		for p := range seen {
-			if p.PID == c.guard.PID {
-				delete(seen, p)
-			}
-		}
-	}
+	maps.DeleteFunc(seen, func(p process.Process, _ bool) bool { return p.PID == c.guard.PID })
 }

@@ -38,7 +38,7 @@ func (s *Spool) Append(stream domain.Stream, n int) error {
 	frame := s.buffer[:wire.HeaderSize+n]
 	if s.err != nil || s.dropped > 0 || s.size+int64(len(frame)) > s.limit {
 		s.dropped += int64(n)
-		return nil
+		return nil //nolint:nilerr // it failed before, once
 	}
 	wire.Header{Stream: stream, Length: n, Time: time.Now(), Offset: s.offsets[stream]}.Put(frame)
 	if _, err := s.file.Write(frame); err != nil {

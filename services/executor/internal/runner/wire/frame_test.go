@@ -56,7 +56,7 @@ func TestFramesAreReadAsTheyWereWritten(t *testing.T) {
 
 func TestACutFrameIsNoFrame(t *testing.T) {
 	frame := encode(domain.Stdout, time.Unix(0, 1), 0, "hello")
-	for n := range len(frame) {
+	for n := range frame {
 		_, reply, err := wire.NewReader(bytes.NewReader(frame[:n]), 0).Next()
 		if reply != nil || (!errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)) {
 			t.Errorf("%d bytes of a frame: %v, %v", n, reply, err)
