@@ -18,6 +18,7 @@ const Patience = 30 * time.Second
 
 // Log writes a test's log to the test's output.
 func Log(t testing.TB) *slog.Logger {
+	t.Helper()
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
 

@@ -79,9 +79,6 @@ func New(config Config) (*Client, error) {
 	}, nil
 }
 
-// URL is the gateway's address.
-func (c *Client) URL() string { return c.base.String() }
-
 // call is one request of the API.
 type call struct {
 	method string

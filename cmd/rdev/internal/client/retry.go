@@ -38,7 +38,7 @@ func transient(status int) bool {
 // gateway that comes back.
 func backoff(first time.Duration, try int) time.Duration {
 	delay := min(first<<min(try-1, 10), 5*time.Second)
-	return delay/2 + rand.N(delay/2+1) //nolint:gosec // spreading needs no secrecy
+	return delay/2 + rand.N(delay/2+1)
 }
 
 // pause waits, or returns the cause of the context's end.

@@ -50,6 +50,7 @@ func TestAConfinedProgramIsKeptToItsOwn(t *testing.T) {
 }
 
 func testConfined(t *testing.T, runtime *local.Runtime) {
+	t.Helper()
 	t.Parallel()
 	project := newProject(t)
 	t.Log(runtime.Level())

@@ -45,6 +45,7 @@ func newRuntime(t *testing.T, config local.Config) *local.Runtime {
 func TestRuntimeUnconfinedConforms(t *testing.T) {
 	runner := buildRunner(t)
 	runtimetest.Run(t, func(t *testing.T) (app.Runtime, contract.Project) {
+		t.Helper()
 		return newRuntime(t, local.Config{Runner: runner, AllowUnconfined: true, Unconfined: true}), newProject(t)
 	})
 }
@@ -52,6 +53,7 @@ func TestRuntimeUnconfinedConforms(t *testing.T) {
 func TestRuntimeConfinedConforms(t *testing.T) {
 	runner := buildRunner(t)
 	runtimetest.Run(t, func(t *testing.T) (app.Runtime, contract.Project) {
+		t.Helper()
 		return newRuntime(t, local.Config{Runner: runner}), newProject(t)
 	})
 }
@@ -59,6 +61,7 @@ func TestRuntimeConfinedConforms(t *testing.T) {
 func TestRuntimeWithoutNamespacesConforms(t *testing.T) {
 	runner := buildRunner(t)
 	runtimetest.Run(t, func(t *testing.T) (app.Runtime, contract.Project) {
+		t.Helper()
 		return newRuntime(t, local.Config{Runner: runner}).WithoutNamespaces(), newProject(t)
 	})
 }

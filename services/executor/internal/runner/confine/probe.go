@@ -1,6 +1,7 @@
 package confine
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"

@@ -1,8 +1,8 @@
 package supervise
 
 import (
-	"maps"
 	"errors"
+	"maps"
 	"os"
 
 	"golang.org/x/sys/unix"
