@@ -77,7 +77,7 @@ func (c *cli) followToTheEnd(cmd *cobra.Command, api *client.Client, id string, 
 		}
 	})
 	follower := c.newFollower(cmd)
-	for output, err := range api.Output(interrupts.ctx, id, 0) {
+	for output, err := range api.Output(interrupts.ctx, id, 0, true) {
 		if err != nil {
 			return interrupts.explain(err, id)
 		}

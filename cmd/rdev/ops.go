@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -117,37 +115,14 @@ func newOpsOutputCommand(c *cli) *cobra.Command {
 	return cmd
 }
 
-// settled is how long nothing must come for a running operation's output to
-// count as all there is by now.
-const settled = time.Second
-
 func (c *cli) writeOutput(cmd *cobra.Command, api *client.Client, id string, from uint64, follow bool) error {
-	ctx, stop := context.WithCancel(cmd.Context())
-	defer stop()
-	var quiet *time.Timer
-	if !follow {
-		operation, err := api.Operation(ctx, id, 0)
-		if err != nil {
-			return err
-		}
-		if !operation.State.Ended() {
-			quiet = time.AfterFunc(settled, stop)
-			defer quiet.Stop()
-		}
-	}
 	follower := c.newFollower(cmd)
-	for output, err := range api.Output(ctx, id, from) {
+	for output, err := range api.Output(cmd.Context(), id, from, follow) {
 		if err != nil {
-			if ctx.Err() != nil && cmd.Context().Err() == nil {
-				return follower.agent.Flush() // all there is by now
-			}
 			return err
 		}
 		if err := follower.write(output); err != nil {
 			return fmt.Errorf("write the output of operation %s: %w", id, err)
-		}
-		if quiet != nil {
-			quiet.Reset(settled)
 		}
 	}
 	return nil

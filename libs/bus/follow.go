@@ -23,12 +23,21 @@ type OutputSink interface {
 	Idle() error
 }
 
+// Follow says how to follow an output.
+type Follow struct {
+	After uint64        // cursor: what was seen last, 0 for nothing
+	Idle  time.Duration // how often a quiet follower hears Idle
+	// Once ends with what there is by now, also where the operation goes on.
+	Once bool
+}
+
 // FollowOutput feeds the output of an operation after a cursor to a sink, each
 // chunk exactly once and in order, history and live alike, until the operation
 // has ended and all of its output was seen. It returns the operation as it
 // ended. A cursor whose next chunk is gone is ErrCursorExpired; without a
 // cursor (0) what is gone is told as a gap.
-func (c *Conn) FollowOutput(ctx context.Context, id string, after uint64, idle time.Duration, sink OutputSink) (contract.Operation, error) {
+func (c *Conn) FollowOutput(ctx context.Context, id string, how Follow, sink OutputSink) (contract.Operation, error) {
+	after := how.After
 	live := newReader()
 	leaveOutput, err := c.live.join(contract.OutputSubject(id), "", live)
 	if err != nil {
@@ -46,11 +55,11 @@ func (c *Conn) FollowOutput(ctx context.Context, id string, after uint64, idle t
 		conn: c, stream: contract.StreamOutput, filter: contract.OutputSubject(id), last: after,
 		previous: func(_ uint64, h nats.Header) uint64 { return expectedLast(h) },
 		emit:     func(e entry) error { return sink.Chunk(chunkOf(e)) },
-		gap: func(after, before uint64) error {
-			if after > 0 && !f.resumed {
+		gap: func(last, before uint64) error {
+			if after > 0 && last == after && !f.resumed {
 				return fmt.Errorf("after %d comes %d: %w", after, before, ErrCursorExpired)
 			}
-			return sink.Gap(after+1, before-1)
+			return sink.Gap(last+1, before-1)
 		},
 	}
 	if err := f.checkCursor(ctx, after); err != nil {
@@ -59,7 +68,10 @@ func (c *Conn) FollowOutput(ctx context.Context, id string, after uint64, idle t
 	if err := f.reload(ctx); err != nil {
 		return contract.Operation{}, err
 	}
-	return f.run(ctx, live, idle)
+	if how.Once {
+		return f.op, nil
+	}
+	return f.run(ctx, live, how.Idle)
 }
 
 type outputFollower struct {
@@ -71,15 +83,26 @@ type outputFollower struct {
 	resumed bool // the first chunk after the cursor was seen
 }
 
-// checkCursor refuses a cursor all of whose successors may have expired: what
-// is left of the stream begins behind it, and nothing of the operation is left.
+// checkCursor refuses a cursor before anything is sent: one whose successor is
+// gone, or all of whose successors may be, for what is left of the stream begins
+// behind it and nothing of the operation is left.
 func (f *outputFollower) checkCursor(ctx context.Context, after uint64) error {
 	if after == 0 {
 		return nil
 	}
 	newest, err := f.tail.newest(ctx)
-	if err != nil || newest >= after {
+	if err != nil {
 		return err
+	}
+	if newest > after {
+		next, err := f.conn.successor(ctx, contract.StreamOutput, f.tail.filter, after)
+		if err == nil && expectedLast(next.Header) > after {
+			return fmt.Errorf("after %d comes %d: %w", after, next.Seq, ErrCursorExpired)
+		}
+		return nil // what cannot be read now is found missing later
+	}
+	if newest == after {
+		return nil
 	}
 	stream, err := f.conn.js.Stream(ctx, contract.StreamOutput)
 	if err != nil {
@@ -187,7 +210,10 @@ func (c *Conn) AwaitEnd(ctx context.Context, op contract.Operation) (contract.Op
 	poll := time.NewTicker(tailPoll)
 	defer poll.Stop()
 	for {
-		now, err := c.Load(context.WithoutCancel(ctx), op.ID)
+		now, err := c.Load(ctx, op.ID)
+		if err != nil && ctx.Err() != nil {
+			return op, nil
+		}
 		if err != nil {
 			return op, err
 		}

@@ -64,7 +64,7 @@ func TestEveryReaderSeesTheWholeOutputExactlyOnce(t *testing.T) {
 				r.stopN = 100 * (i + 1) // is cut, and resumes from its cursor
 			}
 			for {
-				end, err := c.FollowOutput(t.Context(), op.ID, after, time.Second, r)
+				end, err := c.FollowOutput(t.Context(), op.ID, bus.Follow{After: after, Idle: time.Second}, r)
 				if errors.Is(err, errStop) {
 					after, r.stopN = r.seqs[len(r.seqs)-1], 0
 					continue
@@ -156,15 +156,15 @@ func TestACursorWhoseSuccessorIsGoneIsExpired(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if _, err := c.FollowOutput(ctx, op.ID, 2, time.Second, &reading{}); !errors.Is(err, bus.ErrCursorExpired) {
+	if _, err := c.FollowOutput(ctx, op.ID, bus.Follow{After: 2, Idle: time.Second}, &reading{}); !errors.Is(err, bus.ErrCursorExpired) {
 		t.Fatalf("from a cursor before the gap: %v, want ErrCursorExpired", err)
 	}
 	r := &reading{stopN: 5}
-	if _, err := c.FollowOutput(ctx, op.ID, 0, time.Second, r); !errors.Is(err, errStop) || r.gaps != 1 || r.text != "56789" {
+	if _, err := c.FollowOutput(ctx, op.ID, bus.Follow{Idle: time.Second}, r); !errors.Is(err, errStop) || r.gaps != 1 || r.text != "56789" {
 		t.Fatalf("from the beginning: %v, %d gaps, %q; want one gap and 56789", err, r.gaps, r.text)
 	}
 	r = &reading{stopN: 5}
-	if _, err := c.FollowOutput(ctx, op.ID, 5, time.Second, r); !errors.Is(err, errStop) || r.gaps != 0 {
+	if _, err := c.FollowOutput(ctx, op.ID, bus.Follow{After: 5, Idle: time.Second}, r); !errors.Is(err, errStop) || r.gaps != 0 {
 		t.Fatalf("from the cursor at the gap: %v, %d gaps; want what follows", err, r.gaps)
 	}
 }

@@ -39,7 +39,7 @@ func (c *Conn) again(ctx context.Context, try func(context.Context) error) error
 		err := try(one)
 		cancel()
 		var refused *jetstream.APIError
-		if err == nil || errors.As(err, &refused) && refused.Code < 500 {
+		if err == nil || errors.As(err, &refused) && refused.Code < 500 && refused.ErrorCode != errNoSuitablePeers {
 			return err
 		}
 		if wait(ctx, requestTimeout/8) != nil {
@@ -47,6 +47,9 @@ func (c *Conn) again(ctx context.Context, try func(context.Context) error) error
 		}
 	}
 }
+
+// errNoSuitablePeers is what a cluster answers that is still forming.
+const errNoSuitablePeers jetstream.ErrorCode = 10005
 
 func streamConfig(s contract.Stream, replicas int) jetstream.StreamConfig {
 	cfg := jetstream.StreamConfig{

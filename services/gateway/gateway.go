@@ -99,7 +99,7 @@ func fold(ctx context.Context, conn *bus.Conn, dispatcher *app.Dispatcher, log *
 	handle := func(e bus.Event) error {
 		next = e.Seq + 1
 		if op, err := e.Operation(); err == nil && op.ID == e.Key {
-			dispatcher.Apply(op)
+			dispatcher.Apply(e.Type, op)
 		}
 		return nil
 	}

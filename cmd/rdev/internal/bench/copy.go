@@ -19,7 +19,7 @@ import (
 // for 5,000 of them.
 func compareCopy(ctx context.Context, s settings, r *result, conn *pgx.Conn, replay, events float64) error {
 	const batch = 5000
-	rows := min(s.events, 200_000) / batch * batch
+	rows := min(int(events), 200_000) / batch * batch
 	for range s.reps {
 		if _, err := conn.Exec(ctx, `drop table if exists raw_events; create table raw_events (like audit.operation_events including indexes)`); err != nil {
 			return err

@@ -67,7 +67,7 @@ type settings struct {
 }
 
 func parse(args []string) (settings, error) {
-	s := settings{hold: 4 * time.Second, operations: 960, readers: 1000, lines: 600}
+	s := settings{hold: 4 * time.Second, operations: 192, readers: 1000, lines: 600}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	names := strings.Join(metricNames(), ",")
 	only := flags.String("only", names, "metrics to measure, of "+names)
@@ -91,7 +91,7 @@ func parse(args []string) (settings, error) {
 		return s, fmt.Errorf("-o: %q is neither table nor json", s.output)
 	}
 	if *quick {
-		s.reps, s.hold, s.operations, s.readers, s.lines = 1, time.Second, 64, 100, 100
+		s.reps, s.hold, s.operations, s.readers, s.lines = 1, time.Second, 32, 100, 100
 		s.events = min(s.events, 30_000)
 	}
 	if s.reps < 1 || s.events < 1 || flags.NArg() > 0 {

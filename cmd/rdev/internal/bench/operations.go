@@ -121,7 +121,7 @@ func measureOperations(ctx context.Context, s settings, r *result) (err error) {
 	}
 	r.mark("raw fork and exec / rdev", "times", r.of("raw fork and exec, 16 at a time")/r.of("rdev"), 0)
 
-	count := max(len(cfg.Projects), s.operations/5)
+	count := max(len(cfg.Projects), s.operations/3)
 	ours, _ := tree(w.keeper.pid())
 	theirs, _ := tree(w.database.pid())
 	syncs, err := countSyncs(ctx, w.dir, slices.Concat(ours, theirs), func() error {

@@ -114,11 +114,10 @@ func measureReaders(ctx context.Context, s settings, r *result) (err error) {
 			}
 			err = c.run(false, func(url, key string, pid int) error {
 				cfg.URL, cfg.Key = url, key
-				before := treeCPU(pid)
-				found, err := flow(ctx, s, r.Metric+"-"+c.name, cfg, pid)
+				found, cpu, err := flow(ctx, s, r.Metric+"-"+c.name, cfg, pid)
 				r.add(c.name+", lines delivered", "/s", found.Lines)
 				r.add(c.name+", frames delivered", "/s", found.Frames)
-				r.add(c.name+", CPU of the server", "s/s", (treeCPU(pid)-before)/(cfg.Warm+cfg.For).Seconds())
+				r.add(c.name+", CPU of the server", "s/s", cpu)
 				return err
 			})
 			if err != nil {
@@ -147,17 +146,21 @@ func growth(ctx context.Context, cfg readersConfig, pid int) (float64, error) {
 	return after - before, errors.Join(err, p.stop())
 }
 
-// flow is what arrives at the readers.
-func flow(ctx context.Context, s settings, name string, cfg readersConfig, pid int) (found readersResult, err error) {
+// flow is what arrives at the readers, and the CPU seconds a second that it
+// takes the server.
+func flow(ctx context.Context, s settings, name string, cfg readersConfig, pid int) (found readersResult, cpu float64, err error) {
 	p, _, err := serve[string](ctx, "readers", cfg)
 	if err != nil {
-		return found, err
+		return found, 0, err
 	}
 	recording, err := record(ctx, s, name, pid)
 	if err != nil {
-		return found, errors.Join(err, p.stop())
+		return found, 0, errors.Join(err, p.stop())
 	}
-	return found, errors.Join(p.hear(&found), recording(), p.stop())
+	begin, before := time.Now(), treeCPU(pid)
+	err = p.hear(&found)
+	cpu = (treeCPU(pid) - before) / time.Since(begin).Seconds()
+	return found, cpu, errors.Join(err, recording(), p.stop())
 }
 
 // withRawStream serves lines by a handler that does nothing else. Each use has

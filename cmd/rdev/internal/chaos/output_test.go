@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 )
 
@@ -45,7 +46,7 @@ func (o *output) Idle() error { return errors.New("nothing came for long") }
 // output reads the output of an operation that has ended.
 func (w *world) output(ctx context.Context, id string) (*output, error) {
 	o := &output{text: map[string][]byte{}, attempts: map[int]int{}}
-	if _, err := w.conn.FollowOutput(ctx, id, 0, 20*time.Second, o); err != nil {
+	if _, err := w.conn.FollowOutput(ctx, id, bus.Follow{Idle: 20 * time.Second}, o); err != nil {
 		return nil, fmt.Errorf("output of %s: %w", id, err)
 	}
 	return o, nil

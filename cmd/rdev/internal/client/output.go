@@ -38,11 +38,15 @@ type Gap struct {
 	To   uint64 `json:"to"`
 }
 
-// Output follows what an operation puts out, from the sequence on (0 is the
-// beginning), up to and with its end. Each piece comes once, however often the
+// Output reads what an operation puts out, from the sequence on (0 is the
+// beginning): up to and with its end, or without follow what there is by now. Each
+// piece comes once, however often the
 // connection is cut.
-func (c *Client) Output(ctx context.Context, id string, from uint64) iter.Seq2[Output, error] {
+func (c *Client) Output(ctx context.Context, id string, from uint64, follow bool) iter.Seq2[Output, error] {
 	query := url.Values{}
+	if !follow {
+		query.Set("follow", "false")
+	}
 	if from > 0 {
 		query.Set("from_seq", strconv.FormatUint(from, 10))
 	}

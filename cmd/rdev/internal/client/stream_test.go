@@ -29,7 +29,7 @@ func TestOutputThatIsCutInEveryFrameComesWholeAndOnce(t *testing.T) {
 	}
 	kinds := map[string]int{}
 	last := ""
-	for output, err := range c.Output(t.Context(), accepted.ID, 0) {
+	for output, err := range c.Output(t.Context(), accepted.ID, 0, true) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestOutputIsByteExact(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []byte
-	for output, err := range c.Output(t.Context(), accepted.ID, 0) {
+	for output, err := range c.Output(t.Context(), accepted.ID, 0, true) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +132,7 @@ func TestAServerThatRepeatsItselfIsNotHeardTwice(t *testing.T) {
 		chunk(3)+chunk(5)+chunk(9)+"event: gap\ndata: {\"from\":10,\"to\":12}\n\n",
 		"event: gap\ndata: {\"from\":10,\"to\":12}\n\n"+chunk(13)+"event: end\ndata: {\"state\":\"completed\"}\n\n")
 	var got []string
-	for output, err := range c.Output(t.Context(), "x", 0) {
+	for output, err := range c.Output(t.Context(), "x", 0, true) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestAnIDWithoutDataMovesTheCursor(t *testing.T) {
 func TestAStreamThatNeverComesBackIsGivenUp(t *testing.T) {
 	c, connections := streamOf(t, "id: 1\nevent: stdout\ndata: {\"data\":\"a\"}\n\n", "event: state\ndata: {}\n\n")
 	var err error
-	for _, e := range c.Output(t.Context(), "x", 0) {
+	for _, e := range c.Output(t.Context(), "x", 0, true) {
 		err = e
 	}
 	if _, ok := errors.AsType[*client.UnreachableError](err); !ok {
@@ -178,7 +178,7 @@ func TestARefusalInMidStreamIsReportedUnlessItMayPass(t *testing.T) {
 	c, connections := streamOf(t, "id: 1\nevent: stdout\ndata: {\"data\":\"a\"}\n\nevent: error\ndata: {\"code\":\"UNAVAILABLE\"}\n\n",
 		"event: error\ndata: {\"code\":\"CURSOR_EXPIRED\",\"detail\":\"gone\"}\n\n")
 	var err error
-	for _, e := range c.Output(t.Context(), "x", 0) {
+	for _, e := range c.Output(t.Context(), "x", 0, true) {
 		err = e
 	}
 	if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Code != "CURSOR_EXPIRED" {
@@ -205,7 +205,7 @@ func TestASilentStreamIsOpenedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for output, err := range c.Output(t.Context(), "x", 0) {
+	for output, err := range c.Output(t.Context(), "x", 0, true) {
 		if err != nil || output.Operation.State != contract.Failed {
 			t.Errorf("output %+v, %v; want the end", output, err)
 		}
@@ -218,7 +218,7 @@ func TestAnExpiredCursorIsReported(t *testing.T) {
 		_, _ = w.Write([]byte(`{"code":"CURSOR_EXPIRED","detail":"sequence 5 is gone"}`))
 	}))
 	defer server.Close()
-	for _, err := range connect(t, server.URL, "").Output(t.Context(), "x", 5) {
+	for _, err := range connect(t, server.URL, "").Output(t.Context(), "x", 5, true) {
 		problem, ok := errors.AsType[*client.Problem](err)
 		if !ok || problem.Code != "CURSOR_EXPIRED" {
 			t.Errorf("error %v, want CURSOR_EXPIRED", err)

@@ -18,9 +18,6 @@ func (a *attempt) ref() domain.RunRef {
 // carryOut starts the run or joins it, follows it to its end and judges that.
 // Its error leaves the operation to another attempt.
 func (a *attempt) carryOut(ctx context.Context) (ending, error) {
-	if a.op.Attempt == 1 && a.op.CancelRequested {
-		return ending{state: contract.Cancelled}, nil
-	}
 	project, err := a.Projects.Project(ctx, a.op.Project)
 	switch {
 	case errors.Is(err, contract.ErrNotFound):
@@ -37,6 +34,9 @@ func (a *attempt) carryOut(ctx context.Context) (ending, error) {
 	a.workspace = project.Workspace
 	plan.spec.RunRef = a.ref()
 	if err := a.startOrJoin(ctx, plan.spec); err != nil {
+		if errors.Is(err, errNeverStarted) {
+			return ending{state: contract.Cancelled}, nil
+		}
 		if errors.Is(err, domain.ErrStaleToken) {
 			return ending{}, fmt.Errorf("%w: %w", contract.ErrFenced, err)
 		}
@@ -48,12 +48,18 @@ func (a *attempt) carryOut(ctx context.Context) (ending, error) {
 	return a.follow(ctx, plan)
 }
 
+// errNeverStarted is returned for a run that is not wanted any more.
+var errNeverStarted = errors.New("it was cancelled before it started")
+
 // startOrJoin has the run of this operation run under this attempt's token.
 func (a *attempt) startOrJoin(ctx context.Context, spec domain.RunSpec) error {
 	if a.op.Attempt > 1 {
 		err := a.Runtime.Adopt(ctx, spec.RunRef)
 		if err == nil || !errors.Is(err, domain.ErrNoRun) {
 			return err
+		}
+		if a.op.CancelRequested {
+			return errNeverStarted
 		}
 	}
 	return a.Runtime.Start(ctx, spec)

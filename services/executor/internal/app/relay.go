@@ -25,8 +25,9 @@ type textRelay struct {
 	writing bool
 	err     error // of the writer, final
 
-	kept int64  // bytes passed on, in total
-	tail []byte // end of standard output
+	stored int64  // cursor of what an earlier attempt has stored
+	kept   int64  // bytes so far
+	tail   []byte // end of standard output
 }
 
 // maxWaiting is how much may wait for the output stream before the spool does.
@@ -37,13 +38,15 @@ const tailSize = 4 << 10
 
 func newTextRelay(judge func(domain.Exit, stop, []byte) ending) func(OutputWriter, int, int64) relay {
 	return func(out OutputWriter, attempt int, maxOutput int64) relay {
-		r := &textRelay{out: out, attempt: attempt, maxOutput: maxOutput, judge: judge}
+		r := &textRelay{out: out, attempt: attempt, maxOutput: maxOutput, judge: judge, stored: out.Cursor()}
 		r.changed = sync.NewCond(&r.mu)
 		return r
 	}
 }
 
-func (r *textRelay) from() int64 { return r.out.Cursor() }
+// from reads the spool from its start: what is stored is skipped, but what is
+// told of the whole, as its last line, comes from all of it.
+func (r *textRelay) from() int64 { return 0 }
 
 func (r *textRelay) take(ctx context.Context, f domain.Frame) error {
 	stop := context.AfterFunc(ctx, r.wake)
@@ -63,7 +66,7 @@ func (r *textRelay) take(ctx context.Context, f domain.Frame) error {
 		r.tail = append(r.tail, f.Data...)
 		r.tail = r.tail[max(0, len(r.tail)-tailSize):]
 	}
-	if r.kept += int64(len(f.Data)); r.kept > r.maxOutput {
+	if r.kept += int64(len(f.Data)); r.kept > r.maxOutput || f.Next <= r.stored {
 		return nil // read to its end all the same, so that the command is not held up
 	}
 	r.add(contract.Chunk{Stream: name, Offset: f.Offset, Cursor: f.Next, Attempt: r.attempt, Data: bytes.Clone(f.Data)})

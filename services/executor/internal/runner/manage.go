@@ -87,7 +87,10 @@ func clean(ctx context.Context, c *call) error {
 			return err
 		}
 		if lives {
-			return errRunning
+			// One that has told how it ended is about to go; settle waits for that.
+			if status, err := run.Status(); err != nil || status == nil {
+				return errors.Join(errRunning, err)
+			}
 		}
 		if err := settle(ctx, run); err != nil {
 			return err

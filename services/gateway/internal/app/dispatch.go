@@ -21,8 +21,8 @@ type Dispatcher struct {
 
 	mu    sync.Mutex
 	queue *domain.Queue[contract.Lane]
-	kinds map[string]string // of the operations that are not over
-	live  bool              // the log was read to its end once
+	open  map[string]contract.Operation // that are not over, see essence
+	live  bool                          // the log was read to its end once
 	turns chan contract.Lane
 	tries map[contract.Lane]int // tries so far of the lanes that have a turn
 }
@@ -42,13 +42,24 @@ const (
 // NewDispatcher makes a dispatcher, to be fed with Apply and run with Run.
 func NewDispatcher(lanes Lanes, log *slog.Logger) *Dispatcher {
 	return &Dispatcher{
-		lanes: lanes, log: log, queue: domain.NewQueue[contract.Lane](), kinds: map[string]string{},
+		lanes: lanes, log: log, queue: domain.NewQueue[contract.Lane](), open: map[string]contract.Operation{},
 		turns: make(chan contract.Lane, maxTurns), tries: map[contract.Lane]int{},
 	}
 }
 
-// Apply takes the next event of the log.
-func (d *Dispatcher) Apply(op contract.Operation) {
+// Apply takes the next event of the log. One that may not follow is ignored, as
+// every reader does.
+func (d *Dispatcher) Apply(eventType string, snapshot contract.Operation) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var prev *contract.Operation
+	if known, ok := d.open[snapshot.ID]; ok {
+		prev = &known
+	}
+	op, err := contract.Fold(prev, eventType, snapshot)
+	if err != nil {
+		return
+	}
 	standing := domain.Over
 	switch op.State {
 	case contract.Pending:
@@ -57,16 +68,22 @@ func (d *Dispatcher) Apply(op contract.Operation) {
 		standing = domain.Underway
 	case contract.Completed, contract.Failed, contract.Cancelled:
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if standing == domain.Over {
-		delete(d.kinds, op.ID)
+		delete(d.open, op.ID)
 	} else {
-		d.kinds[op.ID] = op.Kind
+		d.open[op.ID] = essence(op)
 	}
 	// A running operation is on its lane already: it came from there.
 	if d.queue.Apply(op.Lane, op.ID, standing) && d.live && standing != domain.Underway {
 		d.ask(op.Lane, 0)
+	}
+}
+
+// essence is what has to be known of an operation to tell what may follow: not
+// its command, which may be large.
+func essence(op contract.Operation) contract.Operation {
+	return contract.Operation{
+		ID: op.ID, Kind: op.Kind, State: op.State, Rev: op.Rev, Attempt: op.Attempt, CancelRequested: op.CancelRequested,
 	}
 }
 
@@ -135,7 +152,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 func (d *Dispatcher) take(ctx context.Context, lane contract.Lane) {
 	d.mu.Lock()
 	id, ok := d.queue.Due(lane)
-	kind := d.kinds[id]
+	kind := d.open[id].Kind
 	d.mu.Unlock()
 
 	var err error

@@ -49,11 +49,25 @@ func (l *lanes) free(lane contract.Lane) {
 	delete(l.held, lane)
 }
 
-func operation(id string, state contract.State) contract.Operation {
-	return contract.Operation{ID: id, State: state, Kind: contract.KindShell, Project: "shop", Lane: contract.PodLane("shop")}
+// teller tells a dispatcher what the log says.
+type teller struct {
+	*app.Dispatcher
+	told map[string]contract.Operation
 }
 
-func inDispatch(t *testing.T, test func(t *testing.T, d *app.Dispatcher, l *lanes)) {
+// tell appends the event that takes an operation to a state.
+func (t teller) tell(id string, state contract.State) {
+	op := t.told[id]
+	op.ID, op.State, op.Kind, op.Project, op.Lane = id, state, contract.KindShell, "shop", contract.PodLane("shop")
+	op.Rev++
+	if state == contract.Running {
+		op.Attempt++
+	}
+	t.told[id] = op
+	t.Apply(string(state), op)
+}
+
+func inDispatch(t *testing.T, test func(t *testing.T, d teller, l *lanes)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		l := &lanes{held: map[contract.Lane]string{}}
@@ -61,7 +75,7 @@ func inDispatch(t *testing.T, test func(t *testing.T, d *app.Dispatcher, l *lane
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- d.Run(ctx) }()
-		test(t, d, l)
+		test(t, teller{d, map[string]contract.Operation{}}, l)
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
@@ -70,14 +84,14 @@ func inDispatch(t *testing.T, test func(t *testing.T, d *app.Dispatcher, l *lane
 }
 
 func TestNothingIsOfferedBeforeTheLogIsRead(t *testing.T) {
-	inDispatch(t, func(t *testing.T, d *app.Dispatcher, l *lanes) {
-		d.Apply(operation("a", contract.Pending))
+	inDispatch(t, func(t *testing.T, d teller, l *lanes) {
+		d.tell("a", contract.Pending)
 		time.Sleep(time.Minute)
 		if got := l.holds(contract.PodLane("shop")); got != "" {
 			t.Errorf("%s is offered, which may have ended further on", got)
 		}
-		d.Apply(operation("a", contract.Cancelled))
-		d.Apply(operation("b", contract.Pending))
+		d.tell("a", contract.Cancelled)
+		d.tell("b", contract.Pending)
 		d.Live()
 		synctest.Wait()
 		if got := l.holds(contract.PodLane("shop")); got != "b" {
@@ -88,13 +102,13 @@ func TestNothingIsOfferedBeforeTheLogIsRead(t *testing.T) {
 
 func TestTheNextIsOfferedSoonAfterTheLaneIsFree(t *testing.T) {
 	lane := contract.PodLane("shop")
-	inDispatch(t, func(t *testing.T, d *app.Dispatcher, l *lanes) {
+	inDispatch(t, func(t *testing.T, d teller, l *lanes) {
 		d.Live()
-		d.Apply(operation("a", contract.Pending))
-		d.Apply(operation("b", contract.Pending))
-		d.Apply(operation("a", contract.Running))
+		d.tell("a", contract.Pending)
+		d.tell("b", contract.Pending)
+		d.tell("a", contract.Running)
 		time.Sleep(14*time.Second + 900*time.Millisecond)
-		d.Apply(operation("a", contract.Completed))
+		d.tell("a", contract.Completed)
 		time.Sleep(200 * time.Millisecond) // the renewal of offers falls into it
 		l.free(lane)                       // the acknowledgement
 		time.Sleep(300 * time.Millisecond)
@@ -109,10 +123,10 @@ func TestTheNextIsOfferedSoonAfterTheLaneIsFree(t *testing.T) {
 
 func TestALaneThatStaysTakenIsAskedLessAndLess(t *testing.T) {
 	lane := contract.PodLane("shop")
-	inDispatch(t, func(t *testing.T, d *app.Dispatcher, l *lanes) {
+	inDispatch(t, func(t *testing.T, d teller, l *lanes) {
 		l.held[lane] = "somebody else's"
 		d.Live()
-		d.Apply(operation("a", contract.Pending))
+		d.tell("a", contract.Pending)
 		time.Sleep(10 * time.Minute)
 		if n := l.refusals(); n > 60 {
 			t.Errorf("%d offers in ten minutes", n)

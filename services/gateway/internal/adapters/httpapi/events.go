@@ -40,8 +40,14 @@ func (h *handlers) streamEvents(w http.ResponseWriter, r *http.Request) error {
 	wanted := eventFilter{pattern: query.Get("type"), project: query.Get("project")}
 	ctx, done := h.streaming(r)
 	defer done()
-	// The response begins at once where the cursor holds, so that a client that
-	// waits for the first event knows that it is heard.
+	// The response begins at once where the cursor holds, with the cursor: a client
+	// that is cut off before its first event resumes there too.
+	beat := func() error {
+		if !to.begun() {
+			return to.begin().mark(after)
+		}
+		return to.beat()
+	}
 	err = h.Log.TailEvents(ctx, after, h.Heartbeat, func(e bus.Event) error {
 		eventType := e.Entity + "." + e.Type
 		if !wanted.matches(e.Project, eventType) {
@@ -51,7 +57,7 @@ func (h *handlers) streamEvents(w http.ResponseWriter, r *http.Request) error {
 			Seq: e.Seq, ID: e.ID, Type: eventType, Entity: e.Entity, Key: e.Key, Time: e.Time,
 			Actor: e.Actor, Project: e.Project, Data: rawJSON(e.Data),
 		})
-	}, to.beat)
+	}, beat)
 	return h.breakOff(to, err)
 }
 

@@ -112,6 +112,11 @@ func (s *sse) send(f frame) error {
 	return err
 }
 
+// mark tells the client where it is without telling it anything else.
+func (s *sse) mark(cursor uint64) error {
+	return s.write(fmt.Appendf(nil, "id: %d\n\n", cursor))
+}
+
 func (s *sse) beat() error { return s.write([]byte(": alive\n\n")) }
 
 func (s *sse) write(b []byte) error {

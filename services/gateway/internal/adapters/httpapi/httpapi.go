@@ -28,7 +28,7 @@ type Log interface {
 	Load(ctx context.Context, id string) (contract.Operation, error)
 	History(ctx context.Context, entity, id string, upTo uint64) ([]bus.Event, error)
 	AwaitEnd(ctx context.Context, op contract.Operation) (contract.Operation, error)
-	FollowOutput(ctx context.Context, id string, after uint64, idle time.Duration, sink bus.OutputSink) (contract.Operation, error)
+	FollowOutput(ctx context.Context, id string, how bus.Follow, sink bus.OutputSink) (contract.Operation, error)
 	TailEvents(ctx context.Context, after uint64, interval time.Duration, emit func(bus.Event) error, idle func() error) error
 	LastEvent(ctx context.Context) (uint64, error)
 }

@@ -38,6 +38,7 @@ func cursorOf(r *http.Request) (after uint64, given bool, err error) {
 type outputRequest struct {
 	operation contract.Operation // as it is at the start
 	after     uint64
+	once      bool // what there is by now, and no more
 }
 
 // outputOf reads the request. A stream waits for as long as it takes, but not
@@ -51,15 +52,23 @@ func (h *handlers) outputOf(r *http.Request) (outputRequest, error) {
 	if err != nil {
 		return outputRequest{}, err
 	}
+	once := false
+	switch follow := r.URL.Query().Get("follow"); follow {
+	case "", "true":
+	case "false":
+		once = true
+	default:
+		return outputRequest{}, invalidQuery("follow", "must be true or false")
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), api.TimeoutFastLookup)
 	defer cancel()
 	op, err := h.load(ctx, id)
-	return outputRequest{operation: op, after: after}, err
+	return outputRequest{operation: op, after: after, once: once}, err
 }
 
 // followOutput feeds the output to a sink, and returns the operation as it ended.
 func (h *handlers) followOutput(ctx context.Context, out outputRequest, to bus.OutputSink) (contract.Operation, error) {
-	op, err := h.Log.FollowOutput(ctx, out.operation.ID, out.after, h.Heartbeat, to)
+	op, err := h.Log.FollowOutput(ctx, out.operation.ID, bus.Follow{After: out.after, Idle: h.Heartbeat, Once: out.once}, to)
 	if errors.Is(err, contract.ErrNotFound) {
 		return out.operation, nil // the log has forgotten it, and the output before it
 	}
