@@ -22,8 +22,7 @@ func DecodeJSON[T any](w http.ResponseWriter, r *http.Request) (T, error) {
 	var value T
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return value, &contract.Error{Code: contract.CodePayloadTooLarge, Detail: fmt.Sprintf("the body has more than %d bytes", MaxBody)}
 		}
 		return value, invalid("", "the body could not be read: "+err.Error())

@@ -53,7 +53,7 @@ func TestWhatIsWrongWithABodyIsSaidInItsOwnTerms(t *testing.T) {
 		"array":                {`[]`, "", "the body must be a JSON object"},
 		"two values":           {`{} {}`, "", "the body has more than one JSON value"},
 		"rest":                 {`{}x`, "", "the body has more than one JSON value"},
-		"unknown field":        {`{"nmae":"a"}`, "nmae", "nmae is not a field that is known here"},
+		"unknown field":        {`{"nickname":"a"}`, "nickname", "nickname is not a field that is known here"},
 		"unknown inner field":  {`{"size":{"height":1}}`, "height", "height is not a field that is known here"},
 		"number for string":    {`{"name":1}`, "name", "name is a JSON number; want a string"},
 		"string for number":    {`{"count":"1"}`, "count", "count is a JSON string; want a whole number"},

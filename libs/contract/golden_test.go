@@ -145,9 +145,9 @@ func fields(of reflect.Type, path string) []string {
 		return []string{path}
 	}
 	var all []string
-	for i := range of.NumField() {
-		name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
-		all = append(all, fields(of.Field(i).Type, path+"/"+name)...)
+	for field := range of.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		all = append(all, fields(field.Type, path+"/"+name)...)
 	}
 	return all
 }

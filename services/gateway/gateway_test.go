@@ -3,7 +3,6 @@ package gateway_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -199,7 +198,7 @@ func TestNobodyGetsInWithoutTheKey(t *testing.T) {
 }
 
 func TestAGatewayWithoutAKeyDoesNotStart(t *testing.T) {
-	err := gateway.Run(t.Context(), gateway.Config{NATSURL: "nats://127.0.0.1:1"}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	err := gateway.Run(t.Context(), gateway.Config{NATSURL: "nats://127.0.0.1:1"}, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "GATEWAY_API_KEY") {
 		t.Errorf("error %v", err)
 	}

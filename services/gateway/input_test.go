@@ -184,10 +184,14 @@ func TestANameThatNamesNothingIsNotFoundAndReachesNoSubject(t *testing.T) {
 	})
 	for _, name := range []string{"*", "%3E", "a.b", "a%20b", strings.ToUpper(id), id + ".x", "x." + id, "%2A", "%00", "..", id[:35], unknownID, "%C3%28"} {
 		for _, c := range []call{
-			{method: http.MethodGet, path: "/operations/" + name}, {path: "/operations/" + name + "/cancel"},
-			{method: http.MethodGet, path: "/operations/" + name + "/output"}, {method: http.MethodGet, path: "/operations/" + name + "/output/ws"},
-			{method: http.MethodGet, path: "/webhooks/" + strings.Replace(name, unknownID, "x", 1)}, {method: http.MethodDelete, path: "/webhooks/" + strings.Replace(name, unknownID, "x", 1)},
-			{method: http.MethodGet, path: "/projects/" + strings.Replace(name, unknownID, "x", 1)}, {method: http.MethodDelete, path: "/projects/" + name},
+			{method: http.MethodGet, path: "/operations/" + name},
+			{path: "/operations/" + name + "/cancel"},
+			{method: http.MethodGet, path: "/operations/" + name + "/output"},
+			{method: http.MethodGet, path: "/operations/" + name + "/output/ws"},
+			{method: http.MethodGet, path: "/webhooks/" + strings.Replace(name, unknownID, "x", 1)},
+			{method: http.MethodDelete, path: "/webhooks/" + strings.Replace(name, unknownID, "x", 1)},
+			{method: http.MethodGet, path: "/projects/" + strings.Replace(name, unknownID, "x", 1)},
+			{method: http.MethodDelete, path: "/projects/" + name},
 			{path: "/projects/" + name + "/commands", body: shell(``)},
 		} {
 			w.send(c).problem(t, http.StatusNotFound, contract.CodeNotFound)

@@ -25,7 +25,7 @@ func TestAListIsAskedOfTheServiceThatKeepsIt(t *testing.T) {
 			return contract.OperationList{}, &contract.Error{Code: contract.CodeInvalidRequest, Detail: "the cursor is broken", Fields: []contract.FieldError{{Field: "cursor", Message: "is broken"}}}
 		}
 		asked = r
-		op.Operation.RequestHash = "secret"
+		op.RequestHash = "secret"
 		return contract.OperationList{Operations: []contract.Operation{op.Operation}, NextCursor: &next, ProjectedSeq: 42, Stale: true}, nil
 	})
 	var list struct {
@@ -83,7 +83,7 @@ func TestProjectsAndAgentsAreListed(t *testing.T) {
 func TestWhatTheLogHasForgottenTheAuditRemembers(t *testing.T) {
 	w := newWorld(t)
 	old := contract.Operation{ID: unknownID, Kind: contract.KindShell, Project: "shop", State: contract.Completed, Rev: 3, Attempt: 1, Seq: 17}
-	serve(w, contract.ServiceAudit, contract.VerbGetOperation, func(r contract.GetOperation) (contract.Operation, error) { return old, nil })
+	serve(w, contract.ServiceAudit, contract.VerbGetOperation, func(contract.GetOperation) (contract.Operation, error) { return old, nil })
 	var pages atomic.Int32
 	serve(w, contract.ServiceAudit, contract.VerbOperationHistory, func(r contract.GetOperationHistory) (contract.OperationHistory, error) {
 		pages.Add(1)
@@ -134,7 +134,7 @@ func TestAWebhookIsCreatedListedAndDeleted(t *testing.T) {
 		}
 		return hook, nil
 	})
-	serve(w, contract.ServiceNotifier, contract.VerbDeleteWebhook, func(r contract.DeleteWebhook) (contract.WebhookDeleted, error) {
+	serve(w, contract.ServiceNotifier, contract.VerbDeleteWebhook, func(contract.DeleteWebhook) (contract.WebhookDeleted, error) {
 		return contract.WebhookDeleted{}, nil
 	})
 	serve(w, contract.ServiceNotifier, contract.VerbListDeliveries, func(r contract.ListDeliveries) (contract.DeliveryList, error) {

@@ -355,11 +355,10 @@ func TestTheWebSocketSendsTheSameFrames(t *testing.T) {
 		if header != "" {
 			options.HTTPHeader.Set("Last-Event-ID", header)
 		}
-		conn, response, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(w.url, "http")+"/operations/"+op.ID+"/output/ws", options)
+		conn, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(w.url, "http")+"/operations/"+op.ID+"/output/ws", options)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = response.Body // belongs to the connection
 		defer func() { _ = conn.CloseNow() }()
 		conn.SetReadLimit(1 << 20)
 		var got []frame

@@ -104,9 +104,9 @@ func (w *world) project(slug, eventType string) {
 }
 
 // change appends to an operation, as an executor does.
-func (w *world) change(id string, make func(contract.Operation) contract.Change) contract.Operation {
+func (w *world) change(id string, next func(contract.Operation) contract.Change) contract.Operation {
 	w.t.Helper()
-	op, err := w.conn.Update(context.WithoutCancel(w.t.Context()), id, func(op contract.Operation) (contract.Change, error) { return make(op), nil })
+	op, err := w.conn.Update(context.WithoutCancel(w.t.Context()), id, func(op contract.Operation) (contract.Change, error) { return next(op), nil })
 	if err != nil {
 		w.t.Error(err)
 	}

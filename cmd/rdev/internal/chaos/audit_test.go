@@ -17,7 +17,7 @@ import (
 )
 
 // checkAudit wants the audit's table to be the fold of the log, row for row.
-func checkAudit(t *testing.T, ctx context.Context, w *world, h history) {
+func checkAudit(ctx context.Context, t *testing.T, w *world, h history) {
 	t.Helper()
 	testkit.Eventually(t, func() error {
 		position, err := bus.Call[contract.GetProjectionPosition, contract.ProjectionPosition](

@@ -25,6 +25,7 @@ func TestEveryPromiseHoldsOnOneNode(t *testing.T) { testChaos(t, 1) }
 func TestEveryPromiseHoldsOnThreeNodes(t *testing.T) { testChaos(t, 3) }
 
 func testChaos(t *testing.T, nodes int) {
+	t.Helper()
 	settings, err := envutil.Load[settings]()
 	if err != nil {
 		t.Fatal(err)

@@ -17,14 +17,14 @@ func check(t *testing.T, w *world, l *load, workspaces map[string]string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*testkit.Patience)
 	defer cancel()
-	log := readLog(t, ctx, w)
+	log := readLog(ctx, t, w)
 	log.report(t)
 	checkEnds(t, log, l)
 	for slug, workspace := range workspaces {
 		checkJournal(t, log, l, slug, workspace)
 	}
-	checkOutputs(t, ctx, w, log, l)
-	checkAudit(t, ctx, w, log)
+	checkOutputs(ctx, t, w, log, l)
+	checkAudit(ctx, t, w, log)
 	checkNothingLives(t, w.workspaces)
 }
 
@@ -37,7 +37,7 @@ type history struct {
 }
 
 // readLog folds the log; that every event follows the one before is a promise.
-func readLog(t *testing.T, ctx context.Context, w *world) history {
+func readLog(ctx context.Context, t *testing.T, w *world) history {
 	t.Helper()
 	h := history{operations: map[string]contract.Operation{}, terminal: map[string]int{}}
 	ctx, done := context.WithCancel(ctx)
@@ -129,7 +129,7 @@ func checkEnds(t *testing.T, h history, l *load) {
 
 // checkOutputs wants the stored output to be what the job printed: all of it,
 // or of one that was cancelled, its beginning.
-func checkOutputs(t *testing.T, ctx context.Context, w *world, h history, l *load) {
+func checkOutputs(ctx context.Context, t *testing.T, w *world, h history, l *load) {
 	t.Helper()
 	begin := time.Now()
 	for id, j := range l.jobs {

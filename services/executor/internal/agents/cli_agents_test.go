@@ -46,6 +46,7 @@ type proxy struct {
 }
 
 func newProxy(t *testing.T) *proxy {
+	t.Helper()
 	p := &proxy{hosts: map[string]int{}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()

@@ -80,7 +80,7 @@ func (a *App) DeleteProject(ctx context.Context, asker Asker, slug string) (Acce
 func (a *App) Project(ctx context.Context, slug string) (contract.Project, error) {
 	project, err := a.Projects.Project(ctx, slug)
 	if errors.Is(err, contract.ErrNotFound) || err == nil && project.State == contract.ProjectDeleted {
-		return project, &contract.Error{Code: contract.CodeNotFound, Detail: fmt.Sprintf("there is no project %s", slug)}
+		return project, &contract.Error{Code: contract.CodeNotFound, Detail: "there is no project " + slug}
 	}
 	return project, err
 }

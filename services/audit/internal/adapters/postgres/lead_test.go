@@ -18,6 +18,7 @@ type candidate struct {
 }
 
 func stand(t *testing.T, view postgres.View, leaders *atomic.Int32) *candidate {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	c := &candidate{}
 	done := make(chan struct{})

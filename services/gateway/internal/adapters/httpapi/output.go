@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -170,7 +171,7 @@ func (p *plainSink) Chunk(c contract.Chunk) error {
 	p.begin()
 	data := c.Data
 	if c.Stream == contract.OutputAgent {
-		data = append(data[:len(data):len(data)], '\n')
+		data = append(slices.Clip(data), '\n')
 	}
 	return p.write(data)
 }

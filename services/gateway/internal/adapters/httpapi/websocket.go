@@ -18,7 +18,7 @@ func (h *handlers) streamOutputWS(w http.ResponseWriter, r *http.Request) error 
 	}
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
-		return nil //nolint:nilerr // Accept has answered
+		return ignoreLost(err) // Accept has answered
 	}
 	defer func() { _ = conn.CloseNow() }() // closed already where all went well
 	ctx, done := h.streaming(r)
