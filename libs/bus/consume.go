@@ -167,9 +167,10 @@ func decode(msg jetstream.Msg, position uint64, log *slog.Logger) (Event, bool) 
 }
 
 // Follow feeds every event that a filter matches to handle, in order, from the
-// sequence on and then as they are stored, until ctx is done. caughtUp is called once, when all that was stored at the start has
+// sequence on and then as they are stored, until ctx is done or handle returns an
+// error. caughtUp is called once, when all that was stored at the start has
 // been handled. It keeps no position: it is for state that lives in memory.
-func (c *Conn) Follow(ctx context.Context, filter string, from uint64, log *slog.Logger, handle func(Event), caughtUp func()) error {
+func (c *Conn) Follow(ctx context.Context, filter string, from uint64, log *slog.Logger, handle func(Event) error, caughtUp func()) error {
 	stored, err := c.last(ctx, contract.StreamEvents, filter)
 	if err != nil && !errors.Is(err, contract.ErrNotFound) {
 		return fmt.Errorf("follow %s: %w", filter, err)
@@ -200,7 +201,9 @@ func (c *Conn) Follow(ctx context.Context, filter string, from uint64, log *slog
 			return fmt.Errorf("follow %s: %w", filter, err)
 		}
 		if event, ok := decode(msg, 0, log); ok {
-			handle(event)
+			if err := handle(event); err != nil {
+				return err
+			}
 		}
 		if meta, err := msg.Metadata(); behind && err == nil && meta.Sequence.Stream >= stored.Seq {
 			behind = false

@@ -96,11 +96,12 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 // fold feeds the dispatcher the log, and goes on where it was after an outage.
 func fold(ctx context.Context, conn *bus.Conn, dispatcher *app.Dispatcher, log *slog.Logger) error {
 	var next uint64
-	handle := func(e bus.Event) {
+	handle := func(e bus.Event) error { //nolint:unparam // the type that Follow wants
 		next = e.Seq + 1
 		if op, err := e.Operation(); err == nil && op.ID == e.Key {
 			dispatcher.Apply(e.Type, op)
 		}
+		return nil
 	}
 	return conn.Keep(ctx, log, func(ctx context.Context) error {
 		return conn.Follow(ctx, contract.EntityFilter(contract.EntityOperation), next, log, handle, dispatcher.Live)
