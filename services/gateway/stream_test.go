@@ -355,7 +355,8 @@ func TestTheWebSocketSendsTheSameFrames(t *testing.T) {
 		if header != "" {
 			options.HTTPHeader.Set("Last-Event-ID", header)
 		}
-		conn, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(w.url, "http")+"/operations/"+op.ID+"/output/ws", options)
+		conn, _, err := websocket.Dial( //nolint:bodyclose // the body belongs to the connection
+			t.Context(), "ws"+strings.TrimPrefix(w.url, "http")+"/operations/"+op.ID+"/output/ws", options)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -142,8 +143,8 @@ func measureReplay(ctx context.Context, s settings, r *result) (err error) {
 	}
 	var running []*process
 	defer func() {
-		for i := len(running) - 1; i >= 0; i-- {
-			err = errors.Join(err, running[i].stop())
+		for _, p := range slices.Backward(running) {
+			err = errors.Join(err, p.stop())
 		}
 		err = errors.Join(err, os.RemoveAll(dir))
 	}()

@@ -19,6 +19,7 @@ const calls = 2
 
 // everyCLI runs a test for each provider, one after the other: they are heavy.
 func everyCLI(t *testing.T, test func(t *testing.T, provider string)) {
+	t.Helper()
 	for _, driver := range agents.Providers() {
 		t.Run(driver.Info().Name, func(t *testing.T) { test(t, driver.Info().Name) })
 	}
@@ -26,6 +27,7 @@ func everyCLI(t *testing.T, test func(t *testing.T, provider string)) {
 
 func TestAgentsDoWhatTheyAreAskedAndGoOnWithASession(t *testing.T) {
 	everyCLI(t, func(t *testing.T, provider string) {
+		t.Helper()
 		c := newCLI(t, provider, &stubmodel.Model{})
 		first := c.run(t, contract.Agent{Prompt: "-Look around, please.\nThere is \"more\" on this line."}, nil)
 		checkSuccess(t, c, first)
@@ -91,6 +93,7 @@ func checkSuccess(t *testing.T, c *cli, events []contract.AgentEvent) {
 
 func TestAgentsWithAWrongKeyFailSoon(t *testing.T) {
 	everyCLI(t, func(t *testing.T, provider string) {
+		t.Helper()
 		model := &stubmodel.Model{Status: 401}
 		events := newCLI(t, provider, model).run(t, contract.Agent{Prompt: "Look around."}, nil)
 		result := events[len(events)-1]
@@ -105,6 +108,7 @@ func TestAgentsWithAWrongKeyFailSoon(t *testing.T) {
 
 func TestAgentsThatAreCancelledWhileTheModelHangsEnd(t *testing.T) {
 	everyCLI(t, func(t *testing.T, provider string) {
+		t.Helper()
 		c := newCLI(t, provider, &stubmodel.Model{Hang: true})
 		started := func(event contract.AgentEvent, r running) agents.Stop {
 			if !slices.Contains([]string{contract.AgentSession, contract.AgentText}, event.Type) {
