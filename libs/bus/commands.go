@@ -85,12 +85,9 @@ func (d Delivery) Renew(ctx context.Context) error {
 // free. Its error decides about the message: see ErrPoison and ErrLeaveUnacked;
 // any other has the message come again.
 func (c *Conn) Work(ctx, workCtx context.Context, consumer string, slots int, log *slog.Logger, handle func(context.Context, Delivery) error) error {
-	var cons jetstream.Consumer
-	if err := c.again(ctx, func(ctx context.Context) (err error) {
-		cons, err = c.js.Consumer(ctx, contract.StreamCommands, consumer)
+	cons, err := c.consumer(ctx, contract.StreamCommands, consumer, log)
+	if err != nil {
 		return err
-	}); err != nil {
-		return fmt.Errorf("consumer %s: %w", consumer, err)
 	}
 	done := make(chan struct{})
 	for range slots {

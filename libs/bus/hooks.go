@@ -44,9 +44,9 @@ func (c *Conn) EachEvent(ctx context.Context, consumer string, log *slog.Logger,
 // eachMessage hands over what a consumer has until ctx is done. What was taken
 // ahead by then is given back at once.
 func (c *Conn) eachMessage(ctx context.Context, stream, consumer string, log *slog.Logger, take func(jetstream.Msg)) error {
-	cons, err := c.js.Consumer(ctx, stream, consumer)
+	cons, err := c.consumer(ctx, stream, consumer, log)
 	if err != nil {
-		return fmt.Errorf("consumer %s: %w", consumer, err)
+		return err
 	}
 	messages, err := cons.Messages(jetstream.PullMaxMessages(hookBatch))
 	if err != nil {

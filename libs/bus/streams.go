@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -44,6 +45,28 @@ func (c *Conn) again(ctx context.Context, try func(context.Context) error) error
 		}
 		if wait(ctx, requestTimeout/8) != nil {
 			return err
+		}
+	}
+}
+
+// consumer finds a durable consumer, and waits for one that is not there yet: a
+// service may start before the gateway, which makes them.
+func (c *Conn) consumer(ctx context.Context, stream, name string, log *slog.Logger) (cons jetstream.Consumer, err error) {
+	for waiting := false; ; waiting = true {
+		err := c.again(ctx, func(ctx context.Context) (err error) {
+			cons, err = c.js.Consumer(ctx, stream, name)
+			return err
+		})
+		switch {
+		case err == nil:
+			return cons, nil
+		case !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, jetstream.ErrConsumerNotFound):
+			return nil, fmt.Errorf("consumer %s of %s: %w", name, stream, err)
+		case !waiting:
+			log.Info("waiting for a consumer that is not made yet", "consumer", name, "stream", stream)
+		}
+		if wait(ctx, requestTimeout/8) != nil {
+			return nil, fmt.Errorf("consumer %s of %s: %w", name, stream, err)
 		}
 	}
 }

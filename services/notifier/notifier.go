@@ -101,7 +101,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		service.Part{Name: "deliveries", Run: jetstream.NewLanes(conn, a.Deliver, log).Run},
 		service.Part{Name: "events", Run: func(ctx context.Context) error {
 			// One process at a time, so that each endpoint's events are planned in order.
-			return postgres.Alone(ctx, pool, "notifier.events", log, func(ctx context.Context) error {
+			return database.Alone(ctx, pool, "notifier.events", log, func(ctx context.Context) error {
 				return conn.EachEvent(ctx, contract.ConsumerNotifier, log, func(ctx context.Context, e bus.Event) error {
 					return a.Notify(ctx, jetstream.EventOf(e))
 				})

@@ -94,7 +94,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return service.Run(ctx,
 		health.Part(cfg.HTTPAddr),
 		service.Part{Name: "projects", Run: func(ctx context.Context) error {
-			return postgres.Alone(ctx, pool, "projection provisioner.projects", log, func(ctx context.Context) error {
+			return database.Alone(ctx, pool, "projection provisioner.projects", log, func(ctx context.Context) error {
 				return conn.RunProjection(ctx, contract.ConsumerProjects, projectionBatch, log, projects)
 			})
 		}},

@@ -111,8 +111,12 @@ func measureAccept(ctx context.Context, s settings, r *result) (err error) {
 			{"rdev", b.command(shape), b.cpu},
 		} {
 			before := c.cpu()
-			found, own, err := ask[loadResult](ctx, "load", c.cfg)
+			recording, err := record(ctx, s, r.Metric, b.PID)
 			if err != nil {
+				return err
+			}
+			found, own, err := ask[loadResult](ctx, "load", c.cfg)
+			if err := errors.Join(err, recording()); err != nil {
 				return err
 			}
 			each := 10_000 / (found.Rate * (shape.Warm + shape.For).Seconds())

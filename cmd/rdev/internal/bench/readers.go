@@ -25,6 +25,7 @@ type readersConfig struct {
 type readersResult struct {
 	Frames, Lines float64 // a second
 	Seconds       float64 // the counting, as it was
+	Refused       int64   // connections that were asked for again
 }
 
 // readStreams connects all readers, announces that, and then what arrived.
@@ -32,7 +33,7 @@ func readStreams(ctx context.Context, cfg readersConfig, say announce) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{DisableCompression: true, ReadBufferSize: 2048}}
-	var frames, lines atomic.Int64
+	var frames, lines, refused atomic.Int64
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
@@ -41,7 +42,13 @@ func readStreams(ctx context.Context, cfg readersConfig, say announce) error {
 	for range cfg.Count {
 		slots <- struct{}{}
 		go func() {
-			body, err := openStream(ctx, client, cfg.URL, cfg.Key)
+			var body io.ReadCloser
+			err := eventually(ctx, 30*time.Second, 100*time.Millisecond, func() (err error) {
+				if body, err = openStream(ctx, client, cfg.URL, cfg.Key); err != nil {
+					refused.Add(1)
+				}
+				return err
+			})
 			<-slots
 			failures <- err
 			if err == nil {
@@ -63,6 +70,7 @@ func readStreams(ctx context.Context, cfg readersConfig, say announce) error {
 	seconds := time.Since(begin).Seconds()
 	return say(readersResult{
 		Frames: float64(frames.Load()-framesBefore) / seconds, Lines: float64(lines.Load()-linesBefore) / seconds, Seconds: seconds,
+		Refused: refused.Load(),
 	})
 }
 
@@ -82,53 +90,59 @@ func count(body io.ReadCloser, frames, lines *atomic.Int64) {
 	}
 }
 
+// lineEvery is the pause between two lines that all readers get.
+const lineEvery = 10 * time.Millisecond
+
 // measureReaders: what a reader costs in memory, and how much all get.
-func measureReaders(ctx context.Context, s settings, r *result) (err error) {
-	const every = 10 * time.Millisecond
-	w, err := newWorld(ctx, s)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, w.stop()) }()
+func measureReaders(ctx context.Context, s settings, r *result) error {
 	for range s.reps {
-		for _, c := range []struct {
-			name string
-			run  func(quiet bool, use func(url, key string, pid int) error) error
-		}{
-			{"raw", func(quiet bool, use func(string, string, int) error) error {
-				return withRawStream(ctx, quiet, every, use)
-			}},
-			{"rdev", func(quiet bool, use func(string, string, int) error) error {
-				return w.withStream(ctx, quiet, every, use)
-			}},
-		} {
-			cfg := readersConfig{Count: s.readers, Warm: 2 * time.Second, For: s.hold}
-			err := c.run(true, func(url, key string, pid int) error {
-				cfg.URL, cfg.Key = url, key
-				grown, err := growth(ctx, cfg, pid)
-				r.add(c.name+", memory of a reader", "KiB", grown/1024/float64(s.readers))
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			err = c.run(false, func(url, key string, pid int) error {
-				cfg.URL, cfg.Key = url, key
-				found, cpu, err := flow(ctx, s, r.Metric+"-"+c.name, cfg, pid)
-				r.add(c.name+", lines delivered", "/s", found.Lines)
-				r.add(c.name+", frames delivered", "/s", found.Frames)
-				r.add(c.name+", CPU of the server", "s/s", cpu)
-				return err
-			})
-			if err != nil {
-				return err
-			}
+		if err := measureStreams(ctx, s, r, "raw", withRawStream); err != nil {
+			return err
+		}
+		// A fresh one each time: a server that has grown once does not grow again.
+		w, err := newWorld(ctx, s)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(measureStreams(ctx, s, r, "rdev", w.withStream), w.stop()); err != nil {
+			return err
 		}
 	}
 	r.mark("rdev, memory of a reader", "KiB", r.of("rdev, memory of a reader"), 40)
 	r.mark("raw / rdev, lines delivered", "times", r.of("raw, lines delivered")/r.of("rdev, lines delivered"), 0)
-	r.Notes = append(r.Notes, fmt.Sprintf("%d readers, and a line every %s: %d lines/s are wanted", s.readers, every, s.readers*int(time.Second/every)))
+	r.Notes = append(r.Notes, fmt.Sprintf("%d readers, and a line every %s: %d lines/s are wanted", s.readers, lineEvery, s.readers*int(time.Second/lineEvery)))
 	return nil
+}
+
+// streamer has a server stream lines, or none where it is quiet, for as long as
+// use runs.
+type streamer func(ctx context.Context, quiet bool, use func(url, key string, pid int) error) error
+
+func measureStreams(ctx context.Context, s settings, r *result, name string, serve streamer) error {
+	cfg := readersConfig{Count: s.readers, Warm: 2 * time.Second, For: s.hold}
+	err := serve(ctx, true, func(url, key string, pid int) error {
+		cfg.URL, cfg.Key = url, key
+		grown, err := growth(ctx, cfg, pid)
+		if err == nil {
+			r.add(name+", memory of a reader", "KiB", grown/1024/float64(s.readers))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return serve(ctx, false, func(url, key string, pid int) error {
+		cfg.URL, cfg.Key = url, key
+		found, cpu, err := flow(ctx, s, r.Metric+"-"+name, cfg, pid)
+		if err != nil {
+			return err
+		}
+		r.add(name+", lines delivered", "/s", found.Lines)
+		r.add(name+", frames delivered", "/s", found.Frames)
+		r.add(name+", CPU of the server", "s/s", cpu)
+		r.add(name+", refused connections", "", float64(found.Refused))
+		return nil
+	})
 }
 
 // growth is by how much the server grows when the readers connect.
@@ -165,7 +179,8 @@ func flow(ctx context.Context, s settings, name string, cfg readersConfig, pid i
 
 // withRawStream serves lines by a handler that does nothing else. Each use has
 // a fresh server: what the readers before left behind is not counted again.
-func withRawStream(ctx context.Context, quiet bool, every time.Duration, use func(url, key string, pid int) error) error {
+func withRawStream(ctx context.Context, quiet bool, use func(url, key string, pid int) error) error {
+	every := lineEvery
 	if quiet {
 		every = time.Hour
 	}
@@ -177,12 +192,12 @@ func withRawStream(ctx context.Context, quiet bool, every time.Duration, use fun
 }
 
 // withStream has rdev run a command that prints lines, or none.
-func (w *world) withStream(ctx context.Context, quiet bool, every time.Duration, use func(url, key string, pid int) error) error {
+func (w *world) withStream(ctx context.Context, quiet bool, use func(url, key string, pid int) error) error {
 	slug := fmt.Sprintf("readers-%d", time.Now().UnixNano())
 	if err := w.project(ctx, slug); err != nil {
 		return err
 	}
-	argv, err := tickCommand(1_000_000, every)
+	argv, err := tickCommand(1_000_000, lineEvery)
 	if err != nil {
 		return err
 	}

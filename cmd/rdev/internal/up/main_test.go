@@ -91,27 +91,34 @@ func start(t testing.TB, home string) *instance {
 
 func launch(t testing.TB, home string) *instance {
 	t.Helper()
-	i := &instance{t: t, home: home, output: &bytes.Buffer{}, ended: make(chan error, 1)}
+	i := &instance{t: t, home: home, output: &bytes.Buffer{}}
 	i.cmd = exec.Command(filepath.Join(binaries, "rdev"), "up")
 	i.cmd.Env = append(os.Environ(), "RDEV_HOME="+home, "RDEV_ADDR=127.0.0.1:0", "RDEV_NATS_ADDR=127.0.0.1:0")
+	i.begin()
+	return i
+}
+
+// begin starts the process; it has ended when the test has.
+func (i *instance) begin() {
+	i.t.Helper()
+	i.ended = make(chan error, 1)
 	i.cmd.Stdout, i.cmd.Stderr = i.output, i.output
 	i.cmd.WaitDelay = testkit.Patience
 	if err := i.cmd.Start(); err != nil {
-		t.Fatal(err)
+		i.t.Fatal(err)
 	}
 	go func() { i.ended <- i.cmd.Wait() }()
-	t.Cleanup(func() {
+	i.t.Cleanup(func() {
 		select {
 		case <-i.ended:
 		default:
 			_ = i.cmd.Process.Kill() // the test has failed already
 			<-i.ended
 		}
-		if t.Failed() {
-			t.Logf("rdev up said:\n%s", i.output)
+		if i.t.Failed() {
+			i.t.Logf("%s said:\n%s", filepath.Base(i.cmd.Path), i.output)
 		}
 	})
-	return i
 }
 
 // stop sends SIGTERM and wants exit code 0.
@@ -123,7 +130,7 @@ func (i *instance) stop() {
 	err := <-i.ended
 	i.ended <- nil
 	if err != nil {
-		i.t.Errorf("rdev up after SIGTERM: %v", err)
+		i.t.Errorf("%s after SIGTERM: %v", filepath.Base(i.cmd.Path), err)
 	}
 }
 

@@ -85,6 +85,7 @@ func inDispatch(t *testing.T, test func(t *testing.T, d teller, l *lanes)) {
 
 func TestNothingIsOfferedBeforeTheLogIsRead(t *testing.T) {
 	inDispatch(t, func(t *testing.T, d teller, l *lanes) {
+		t.Helper()
 		d.tell("a", contract.Pending)
 		time.Sleep(time.Minute)
 		if got := l.holds(contract.PodLane("shop")); got != "" {
@@ -103,6 +104,7 @@ func TestNothingIsOfferedBeforeTheLogIsRead(t *testing.T) {
 func TestTheNextIsOfferedSoonAfterTheLaneIsFree(t *testing.T) {
 	lane := contract.PodLane("shop")
 	inDispatch(t, func(t *testing.T, d teller, l *lanes) {
+		t.Helper()
 		d.Live()
 		d.tell("a", contract.Pending)
 		d.tell("b", contract.Pending)
@@ -124,6 +126,7 @@ func TestTheNextIsOfferedSoonAfterTheLaneIsFree(t *testing.T) {
 func TestALaneThatStaysTakenIsAskedLessAndLess(t *testing.T) {
 	lane := contract.PodLane("shop")
 	inDispatch(t, func(t *testing.T, d teller, l *lanes) {
+		t.Helper()
 		l.held[lane] = "somebody else's"
 		d.Live()
 		d.tell("a", contract.Pending)

@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"context"
@@ -11,9 +11,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// lockPoll is how often a process looks whether the lock is free, and whether
+// alonePoll is how often a process looks whether the lock is free, and whether
 // it still has it.
-const lockPoll = time.Second
+const alonePoll = time.Second
 
 // errLockTaken is returned where another process has the lock.
 var errLockTaken = errors.New("another process has the lock")
@@ -22,7 +22,7 @@ var errLockTaken = errors.New("another process has the lock")
 // done. Work's context ends when the lock is lost with the connection that holds
 // it; it is then waited for again.
 func Alone(ctx context.Context, pool *pgxpool.Pool, name string, log *slog.Logger, work func(context.Context) error) error {
-	ticker := time.NewTicker(lockPoll)
+	ticker := time.NewTicker(alonePoll)
 	defer ticker.Stop()
 	for {
 		err := locked(ctx, pool, name, work)
@@ -60,7 +60,7 @@ func locked(ctx context.Context, pool *pgxpool.Pool, name string, work func(cont
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- work(working) }()
-	ticker := time.NewTicker(lockPoll)
+	ticker := time.NewTicker(alonePoll)
 	defer ticker.Stop()
 	for {
 		select {
