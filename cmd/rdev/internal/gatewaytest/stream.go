@@ -34,6 +34,11 @@ func (g *Gateway) output(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler)
 		}
 		write(w, f)
+		if r.URL.Query().Get("follow") == "false" && f.Event != "end" && i+1 == len(op.frames) {
+			now, _ := json.Marshal(op.now)
+			f = Frame{Event: "end", Data: string(now)}
+			write(w, f)
+		}
 		return f.Event != "end"
 	})
 }
