@@ -1,0 +1,229 @@
+package executor_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/orchard9/rdev/libs/bus"
+	"github.com/orchard9/rdev/libs/bus/embedded"
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/testkit"
+	"github.com/orchard9/rdev/services/executor"
+)
+
+// runner is the rdev-runner that the tests use.
+var runner string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "rdev-runner-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	runner = filepath.Join(dir, "rdev-runner")
+	build := exec.Command("go", "build", "-o", runner, "./cmd/rdev-runner")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// world is what an executor meets: NATS, and a project with a workspace.
+type world struct {
+	testing.TB
+	nats      *embedded.Server
+	conn      *bus.Conn
+	workspace string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{TB: t, nats: testkit.NATS(t), workspace: filepath.Join(t.TempDir(), "shop", "workspace")}
+	w.conn = testkit.Connect(t, w.nats.URL(), "provisioner")
+	if err := os.MkdirAll(w.workspace, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.conn.UpdateProject(t.Context(), "shop", func(*contract.Project) (string, contract.Project, error) {
+		return contract.TypeProjectCreated, contract.Project{Slug: "shop", Workspace: w.workspace, Runtime: contract.RuntimeLocal}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) config() executor.Config {
+	return executor.Config{
+		NATSURL: w.nats.URL(), Runner: runner, Slots: 2, Timeout: time.Hour, AgentSilence: time.Minute,
+		Grace: time.Second, MaxOutput: 1 << 20, AllowUnconfined: true, Readable: []string{filepath.Dir(filepath.Dir(w.workspace))},
+	}
+}
+
+// ask accepts a command and offers it, as a gateway does.
+func (w *world) ask(kind string, cmd contract.Command) contract.Operation {
+	w.Helper()
+	op, err := w.conn.Append(w.Context(), nil, contract.OperationPending{Operation: contract.Operation{
+		ID: uuid.NewString(), Kind: kind, Project: "shop", Actor: "key:test", CreatedAt: time.Now().UTC(),
+		Lane: contract.PodLane("shop"), Command: &cmd,
+	}})
+	if err != nil {
+		w.Fatal(err)
+	}
+	testkit.Eventually(w, func() error {
+		return w.conn.Offer(w.Context(), op.Lane, contract.RunOperation{Operation: op.ID, Project: "shop", Kind: kind})
+	})
+	return op
+}
+
+// ended waits for the end of an operation, and reads what it printed.
+func (w *world) ended(op contract.Operation) (contract.Operation, string) {
+	w.Helper()
+	testkit.Eventually(w, func() (err error) {
+		if op, err = w.conn.Load(w.Context(), op.ID); err == nil && !op.State.Ended() {
+			err = errors.New(string(op.State))
+		}
+		return err
+	})
+	out := &printed{}
+	if _, err := w.conn.FollowOutput(w.Context(), op.ID, bus.Follow{Idle: time.Second}, out); err != nil {
+		w.Fatal(err)
+	}
+	return op, out.String()
+}
+
+type printed struct{ strings.Builder }
+
+func (p *printed) Chunk(c contract.Chunk) error { _, err := p.Write(c.Data); return err }
+
+func (*printed) State(contract.Operation) error { return nil }
+func (*printed) Gap(uint64, uint64) error       { return errors.New("a gap") }
+func (*printed) Idle() error                    { return nil }
+
+func script(text string) contract.Command {
+	return contract.Command{Shell: &contract.Shell{Script: text}}
+}
+
+func TestTheExecutorRunsACommandAndTellsHowItEnded(t *testing.T) {
+	w := newWorld(t)
+	testkit.Serve(t, executor.Run, w.config())
+	cmd := script(`echo "$GREETING from $(basename "$PWD")"; echo problem >&2; exit 3`)
+	cmd.Env = map[string]string{"GREETING": "hello"}
+	op, out := w.ended(w.ask(contract.KindShell, cmd))
+	if op.State != contract.Failed || op.ExitCode == nil || *op.ExitCode != 3 || op.Failure.Class != contract.ClassUser || op.Attempt != 1 {
+		t.Errorf("%+v", op)
+	}
+	if !strings.Contains(out, "hello from workspace\n") || !strings.Contains(out, "problem\n") {
+		t.Errorf("output %q", out)
+	}
+}
+
+func TestGitVerbsWorkOnARealRepository(t *testing.T) {
+	w := newWorld(t)
+	testkit.Serve(t, executor.Run, w.config())
+	origin := filepath.Join(filepath.Dir(w.workspace), "origin.git")
+	setUp := exec.CommandContext(t.Context(), "sh", "-euc", `git init -q --bare -b main "$1"; chmod -R a+rwX "$(dirname "$1")"`, "sh", origin)
+	if out, err := setUp.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	do := func(g contract.Git) (contract.Operation, string) {
+		t.Helper()
+		op, out := w.ended(w.ask(contract.KindGit, contract.Command{Git: &g}))
+		if op.State != contract.Completed {
+			t.Fatalf("git %s: %s, %+v\n%s", g.Verb, op.State, op.Failure, out)
+		}
+		return op, out
+	}
+	do(contract.Git{Verb: "clone", URL: "file://" + origin})
+	w.ended(w.ask(contract.KindShell, script("echo one > a.txt")))
+	_, status := do(contract.Git{Verb: "status"})
+	if !strings.Contains(status, "? a.txt") {
+		t.Errorf("status:\n%s", status)
+	}
+	committed, _ := do(contract.Git{Verb: "commit", Message: "say \"one\"; $(false)", Author: "A B <a@b.c>"})
+	if committed.Result == nil || len(committed.Result.Commit) != 40 || committed.Result.Branch != "main" {
+		t.Fatalf("commit: %+v", committed.Result)
+	}
+	do(contract.Git{Verb: "checkout", Ref: "feature", Create: true})
+	do(contract.Git{Verb: "branch", Name: "other"})
+	_, log := do(contract.Git{Verb: "log", Limit: 1})
+	if !strings.Contains(log, "A B <a@b.c>") || !strings.Contains(log, `say "one"; $(false)`) {
+		t.Errorf("log:\n%s", log)
+	}
+	w.ended(w.ask(contract.KindShell, script("echo two > a.txt")))
+	_, diff := do(contract.Git{Verb: "diff", Paths: []string{"a.txt"}})
+	if !strings.Contains(diff, "+two") {
+		t.Errorf("diff:\n%s", diff)
+	}
+}
+
+func TestASecondExecutorJoinsTheCommandOfOneThatStops(t *testing.T) {
+	w := newWorld(t)
+	stop := testkit.Serve(t, executor.Run, w.config())
+	op := w.ask(contract.KindShell, script("echo begun; while [ ! -e go ]; do sleep 0.05; done; echo done"))
+	testkit.Eventually(t, func() error {
+		out := &printed{}
+		if _, err := w.conn.FollowOutput(t.Context(), op.ID, bus.Follow{Once: true}, out); err != nil || out.Len() == 0 {
+			return fmt.Errorf("nothing printed yet: %w", err)
+		}
+		return nil
+	})
+	stop()
+	testkit.Serve(t, executor.Run, w.config())
+	testkit.Eventually(t, func() error {
+		now, err := w.conn.Load(t.Context(), op.ID)
+		if err == nil && now.Attempt < 2 {
+			err = errors.New("still the first attempt")
+		}
+		return err
+	})
+	if err := os.WriteFile(filepath.Join(w.workspace, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	end, out := w.ended(op)
+	if end.State != contract.Completed || end.Attempt != 2 || out != "begun\ndone\n" {
+		t.Errorf("%s in attempt %d, output %q; want completed, 2, each line once", end.State, end.Attempt, out)
+	}
+}
+
+func TestACommandOfAProjectThatIsGoneFails(t *testing.T) {
+	w := newWorld(t)
+	testkit.Serve(t, executor.Run, w.config())
+	for _, eventType := range []string{contract.TypeProjectDeleting, contract.TypeProjectDeleted} {
+		if _, err := w.conn.UpdateProject(t.Context(), "shop", func(now *contract.Project) (string, contract.Project, error) {
+			return eventType, *now, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	op, _ := w.ended(w.ask(contract.KindShell, script("true")))
+	if op.State != contract.Failed || op.Failure.Class != contract.ClassUser || !strings.Contains(op.Failure.Message, "deleted") {
+		t.Errorf("%s, %+v", op.State, op.Failure)
+	}
+}
+
+func TestTheExecutorTellsWhichAgentsItKnows(t *testing.T) {
+	w := newWorld(t)
+	testkit.Serve(t, executor.Run, w.config())
+	if err := w.conn.AwaitService(t.Context(), contract.ServiceExecutor); err != nil {
+		t.Fatal(err)
+	}
+	list, err := bus.Call[struct{}, contract.AgentList](t.Context(), w.conn, contract.ServiceExecutor, contract.VerbAgents, struct{}{})
+	if err != nil || len(list.Agents) != 4 || list.Agents[0].Name != "claude-code" {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
