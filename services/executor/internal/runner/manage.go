@@ -19,18 +19,27 @@ var (
 	errInputClosed = errors.New("the run takes no input")
 )
 
-// adopt gives a run a newer token.
+// adopt gives a run a newer token. The token holds the workspace from then on
+// also where the run is not there: an earlier attempt's start may still be on
+// its way, and must find itself too late.
 func adopt(ctx context.Context, c *call) error {
-	run, err := fenced(c, func(run *store.Run) error {
-		if err := take(ctx, c, c.id); err != nil || run.Record.Token == c.token {
-			return err
-		}
-		return run.SetToken(c.token)
-	})
+	release, err := c.root.Lock()
 	if err != nil {
 		return err
 	}
-	return run.Close()
+	defer release()
+	if err := take(ctx, c, c.id); err != nil {
+		return err
+	}
+	run, err := c.root.Run(c.id)
+	if err != nil {
+		return err
+	}
+	err = checkToken(c, run)
+	if err == nil && run.Record.Token != c.token {
+		err = run.SetToken(c.token)
+	}
+	return errors.Join(err, run.Close())
 }
 
 // sendInput hands standard input to a run.

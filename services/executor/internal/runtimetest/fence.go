@@ -14,6 +14,7 @@ func fenceCases() []testCase {
 		{name: "ANewerTokenEndsTheRunsOfOthers", test: testNewerToken},
 		{name: "ANewerTokenStartsTheSameRunAnew", test: testSameRunNewerToken},
 		{name: "AnAdoptedRunObeysItsNewOwnerOnly", test: testAdopt},
+		{name: "AStartThatComesTooLateIsRefused", test: testAdoptBeforeStart},
 		{name: "ARunThatIsNotThereIsNotFound", test: testNoRun},
 	}
 }
@@ -117,6 +118,23 @@ func testAdopt(b *bench) {
 		b.Errorf("Cancel by the new owner: %v", err)
 	}
 	b.ended(wait(), -1, "SIGTERM")
+}
+
+// testAdoptBeforeStart is the start of an attempt that died on its way: it comes
+// after the next attempt looked for the run, and must find itself too late.
+func testAdoptBeforeStart(b *bench) {
+	late := b.script(1, `echo started; sleep 1000`)
+	adopted := late.RunRef
+	adopted.Token = 2
+	if err := b.runtime.Adopt(b.Context(), adopted); !errors.Is(err, domain.ErrNoRun) {
+		b.Fatalf("Adopt = %v, want ErrNoRun", err)
+	}
+	if err := b.runtime.Start(b.Context(), late); !errors.Is(err, domain.ErrStaleToken) {
+		b.Errorf("Start of the earlier attempt = %v, want ErrStaleToken", err)
+	}
+	if refs, err := b.runtime.List(b.Context(), b.project); err != nil || len(refs) != 0 {
+		b.Errorf("List = %v, %v, want no run", refs, err)
+	}
 }
 
 func testNoRun(b *bench) {
