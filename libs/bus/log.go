@@ -92,6 +92,7 @@ func (c *Conn) read(ctx context.Context, stream, request string) (entry, error) 
 type draft struct {
 	entity, eventType, id string
 	project               string
+	traceparent           string // where ctx has no trace of its own
 	body                  any
 	after                 uint64 // sequence of the entity's last event, 0 where there is none
 }
@@ -130,6 +131,9 @@ func (c *Conn) append(ctx context.Context, d draft) (uint64, error) {
 		m.Header[contract.HeaderProject] = []string{d.project}
 	}
 	injectTrace(ctx, m.Header)
+	if d.traceparent != "" && m.Header[contract.HeaderTraceparent] == nil {
+		m.Header[contract.HeaderTraceparent] = []string{d.traceparent}
+	}
 
 	pause := 10 * time.Millisecond
 	for {

@@ -100,7 +100,7 @@ func (c *Conn) Append(ctx context.Context, prev *contract.Operation, change cont
 	}
 	next.Seq, err = c.append(ctx, draft{
 		entity: contract.EntityOperation, eventType: change.Type(), id: next.ID,
-		project: next.Project, body: next, after: after,
+		project: next.Project, traceparent: next.Traceparent, body: next, after: after,
 	})
 	return next, err
 }

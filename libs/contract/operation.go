@@ -66,6 +66,9 @@ type Operation struct {
 	Command  *Command     `json:"command,omitempty"`  // for command.*
 	Spec     *ProjectSpec `json:"spec,omitempty"`     // for project.*
 
+	// Traceparent is the W3C trace context of the request, "" where it had none:
+	// every event about the operation carries it, and the command's environment.
+	Traceparent string `json:"traceparent,omitempty"`
 	// RequestHash tells a repeated request from another with the same key.
 	RequestHash string `json:"request_hash,omitempty"`
 

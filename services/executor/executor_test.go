@@ -74,12 +74,14 @@ func (w *world) config() executor.Config {
 	}
 }
 
+const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 // ask accepts a command and offers it, as a gateway does.
 func (w *world) ask(kind string, cmd contract.Command) contract.Operation {
 	w.Helper()
 	op, err := w.conn.Append(w.Context(), nil, contract.OperationPending{Operation: contract.Operation{
 		ID: uuid.NewString(), Kind: kind, Project: "shop", Actor: "key:test", CreatedAt: time.Now().UTC(),
-		Lane: contract.PodLane("shop"), Command: &cmd,
+		Lane: contract.PodLane("shop"), Command: &cmd, Traceparent: trace,
 	}})
 	if err != nil {
 		w.Fatal(err)
@@ -121,13 +123,13 @@ func script(text string) contract.Command {
 func TestTheExecutorRunsACommandAndTellsHowItEnded(t *testing.T) {
 	w := newWorld(t)
 	testkit.Serve(t, executor.Run, w.config())
-	cmd := script(`echo "$GREETING from $(basename "$PWD")"; echo problem >&2; exit 3`)
+	cmd := script(`echo "trace $TRACEPARENT"; echo "$GREETING from $(basename "$PWD")"; echo problem >&2; exit 3`)
 	cmd.Env = map[string]string{"GREETING": "hello"}
 	op, out := w.ended(w.ask(contract.KindShell, cmd))
 	if op.State != contract.Failed || op.ExitCode == nil || *op.ExitCode != 3 || op.Failure.Class != contract.ClassUser || op.Attempt != 1 {
 		t.Errorf("%+v", op)
 	}
-	if !strings.Contains(out, "hello from workspace\n") || !strings.Contains(out, "problem\n") {
+	if !strings.Contains(out, "trace "+trace+"\n") || !strings.Contains(out, "hello from workspace\n") || !strings.Contains(out, "problem\n") {
 		t.Errorf("output %q", out)
 	}
 }

@@ -36,6 +36,9 @@ func planFor(op contract.Operation, home string) (p plan, problem string) {
 		return plan{}, "the command is empty"
 	}
 	p.spec.Dir = cmd.Workdir
+	if op.Traceparent != "" {
+		p.spec.Env = append(p.spec.Env, "TRACEPARENT="+op.Traceparent)
+	}
 	for _, name := range slices.Sorted(maps.Keys(cmd.Env)) {
 		p.spec.Env = append(p.spec.Env, name+"="+cmd.Env[name])
 	}

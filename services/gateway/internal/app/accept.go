@@ -32,6 +32,7 @@ type App struct {
 type Asker struct {
 	Key            string // id of the API key
 	Actor          string // key:<name>
+	Traceparent    string // of the request, "" where it has none
 	IdempotencyKey string // "" where the request is to be carried out each time it comes
 }
 
@@ -112,6 +113,7 @@ func (a *App) accept(ctx context.Context, asker Asker, op contract.Operation, al
 		}
 	}
 	op.ID, op.Actor, op.RequestHash, op.CreatedAt = operationID(asker), asker.Actor, hashOf(request), time.Now().UTC()
+	op.Traceparent = asker.Traceparent
 	refused := allowed()
 	if refused == nil {
 		created, err := a.Operations.Create(ctx, op)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/orchard9/rdev/libs/api"
@@ -82,9 +83,15 @@ func secretOf(r *http.Request) string {
 // maxIdempotencyKey is the most that the header may have, in bytes.
 const maxIdempotencyKey = 255
 
+var traceparentPattern = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
 func askerOf(r *http.Request) (app.Asker, error) {
 	key, _ := r.Context().Value(contextKey{}).(keyContext)
 	asker := app.Asker{Key: key.id, Actor: "key:" + key.name, IdempotencyKey: r.Header.Get("Idempotency-Key")}
+	// One that is malformed starts no trace, as W3C wants it.
+	if trace := r.Header.Get(contract.HeaderTraceparent); traceparentPattern.MatchString(trace) {
+		asker.Traceparent = trace
+	}
 	if len(asker.IdempotencyKey) > maxIdempotencyKey {
 		return asker, &contract.Error{Code: contract.CodeInvalidRequest, Detail: "Idempotency-Key has more than 255 bytes"}
 	}
