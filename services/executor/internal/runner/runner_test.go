@@ -36,6 +36,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T) *bench {
+	t.Helper()
 	return &bench{T: t, root: t.TempDir(), workspace: t.TempDir()}
 }
 
