@@ -67,11 +67,11 @@ type settings struct {
 }
 
 func parse(args []string) (settings, error) {
-	s := settings{hold: 4 * time.Second, operations: 192, readers: 1000, lines: 600}
+	s := settings{hold: 3 * time.Second, operations: 128, readers: 1000, lines: 600}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	names := strings.Join(metricNames(), ",")
 	only := flags.String("only", names, "metrics to measure, of "+names)
-	quick := flags.Bool("quick", false, "see in less than a minute that everything works; the figures mean little")
+	quick := flags.Bool("quick", false, "see within a minute or so that everything works; the figures mean little")
 	flags.StringVar(&s.rdev, "rdev", "bin/rdev", "the `program` to measure, with rdev-runner beside it")
 	flags.StringVar(&s.output, "o", "table", "table or json")
 	flags.IntVar(&s.reps, "reps", 3, "repetitions")
@@ -91,8 +91,8 @@ func parse(args []string) (settings, error) {
 		return s, fmt.Errorf("-o: %q is neither table nor json", s.output)
 	}
 	if *quick {
-		s.reps, s.hold, s.operations, s.readers, s.lines = 1, time.Second, 32, 100, 100
-		s.events = min(s.events, 30_000)
+		s.reps, s.hold, s.operations, s.readers, s.lines = 1, 500*time.Millisecond, 16, 100, 100
+		s.events = min(s.events, 15_000)
 	}
 	if s.reps < 1 || s.events < 1 || flags.NArg() > 0 {
 		return s, errors.New("-reps and -events must be positive, and there are no arguments")

@@ -84,7 +84,7 @@ func measureOperations(ctx context.Context, s settings, r *result) (err error) {
 	if cfg.Body, err = commandBody(); err != nil {
 		return err
 	}
-	for i := range 32 {
+	for i := range min(32, s.operations) {
 		slug := "project-" + strconv.Itoa(i)
 		if err := w.project(ctx, slug); err != nil {
 			return err

@@ -119,7 +119,7 @@ func measureReaders(ctx context.Context, s settings, r *result) error {
 type streamer func(ctx context.Context, quiet bool, use func(url, key string, pid int) error) error
 
 func measureStreams(ctx context.Context, s settings, r *result, name string, serve streamer) error {
-	cfg := readersConfig{Count: s.readers, Warm: 2 * time.Second, For: s.hold}
+	cfg := readersConfig{Count: s.readers, Warm: s.hold / 2, For: s.hold}
 	err := serve(ctx, true, func(url, key string, pid int) error {
 		cfg.URL, cfg.Key = url, key
 		grown, err := growth(ctx, cfg, pid)
