@@ -62,17 +62,10 @@ func (c *Conn) FollowOutput(ctx context.Context, id string, how Follow, sink Out
 			return sink.Gap(last+1, before-1)
 		},
 	}
-	// What is stored is read on a stack of its own: it grows with the decoding,
-	// and the reader keeps what it has for as long as it waits.
-	begun := make(chan error, 1)
-	go func() {
-		err := f.checkCursor(ctx, after)
-		if err == nil {
-			err = f.reload(ctx)
-		}
-		begun <- err
-	}()
-	if err := <-begun; err != nil {
+	if err := f.checkCursor(ctx, after); err != nil {
+		return contract.Operation{}, err
+	}
+	if err := f.reload(ctx); err != nil {
 		return contract.Operation{}, err
 	}
 	if how.Once {

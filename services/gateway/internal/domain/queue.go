@@ -28,7 +28,8 @@ type Queue[Lane comparable] struct {
 
 type line struct {
 	underway string
-	waiting  []string // in the order of the log
+	waiting  []string            // in the order of the log
+	waits    map[string]struct{} // the same, to look an operation up
 }
 
 // NewQueue is the queue of an empty log.
@@ -40,13 +41,14 @@ func (q *Queue[Lane]) Apply(lane Lane, id string, now Standing) (changed bool) {
 	before, _ := q.Due(lane)
 	l := q.lanes[lane]
 	if l == nil {
-		l = &line{}
+		l = &line{waits: map[string]struct{}{}}
 		q.lanes[lane] = l
 	}
 	switch now {
 	case Waiting:
-		if l.underway != id && !slices.Contains(l.waiting, id) {
+		if _, there := l.waits[id]; !there && l.underway != id {
 			l.waiting = append(l.waiting, id)
+			l.waits[id] = struct{}{}
 		}
 	case Underway:
 		l.leave(id)
@@ -65,10 +67,16 @@ func (l *line) leave(id string) {
 	if l.underway == id {
 		l.underway = ""
 	}
-	// It is nearly always the first.
-	if i := slices.Index(l.waiting, id); i >= 0 {
-		l.waiting = slices.Delete(l.waiting, i, i+1)
+	if _, there := l.waits[id]; !there {
+		return
 	}
+	delete(l.waits, id)
+	if l.waiting[0] == id { // nearly always
+		l.waiting = l.waiting[1:]
+		return
+	}
+	i := slices.Index(l.waiting, id)
+	l.waiting = slices.Delete(l.waiting, i, i+1)
 }
 
 // Due is the operation that a lane is due to hold, or false where it is empty.
