@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/sys/unix"
 )
 
@@ -86,9 +87,13 @@ func start(o Options) (*server.Server, error) {
 	if host == "" {
 		host = "127.0.0.1"
 	}
+	password, err := hashed(o.Password)
+	if err != nil {
+		return nil, err
+	}
 	options := &server.Options{
 		ServerName: name, Host: host, Port: port,
-		Username: o.User, Password: o.Password,
+		Username: o.User, Password: password,
 		JetStream: true, StoreDir: o.Dir, SyncAlways: !o.Unsynced,
 		JetStreamMaxStore: maxStore, JetStreamMaxMemory: 1 << 30,
 		NoSigs: true, DisableJetStreamBanner: true,
@@ -110,6 +115,19 @@ func start(o Options) (*server.Server, error) {
 		return nil, fmt.Errorf("the NATS server did not start on %s:%d: %s", host, o.Port, log.last())
 	}
 	return s, nil
+}
+
+// hashed is what the server keeps of a password. It is random and long, so the
+// least cost will do: every connection pays it.
+func hashed(password string) (string, error) {
+	if password == "" {
+		return "", nil
+	}
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		return "", fmt.Errorf("nats password: %w", err)
+	}
+	return string(hash), nil
 }
 
 // URL is where clients connect, with the user and password in it.
