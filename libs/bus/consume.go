@@ -17,6 +17,9 @@ type Projection interface {
 	// Position is the sequence of the last event that the view holds: the view,
 	// not the consumer, knows where it stands.
 	Position(ctx context.Context) (uint64, error)
+	// Decode does the work on an event that needs no database, while the events
+	// before it are stored. Its result is the event's Decoded.
+	Decode(event Event) any
 	// Apply stores the events, in order, together with the sequence of the last.
 	// After an error the same events come again.
 	Apply(ctx context.Context, events []Event) error
@@ -53,11 +56,11 @@ func (c *Conn) projectOn(ctx context.Context, consumer string, size int, log *sl
 	if err != nil {
 		return err
 	}
-	// The next batch comes while the last one is stored.
-	messages := make(chan jetstream.Msg, size)
+	// The next batch comes, and is decoded, while the last one is stored.
+	deliveries := make(chan delivery, size)
 	consuming, err := cons.Consume(func(m jetstream.Msg) {
 		select {
-		case messages <- m:
+		case deliveries <- deliveryOf(m, p, log):
 		case <-ctx.Done():
 		}
 	}, jetstream.PullMaxMessages(size))
@@ -65,18 +68,18 @@ func (c *Conn) projectOn(ctx context.Context, consumer string, size int, log *sl
 		return fmt.Errorf("consumer %s: %w", consumer, err)
 	}
 	defer consuming.Stop()
-	b := batch{position: position, delivered: delivered, log: log}
+	b := batch{position: position, delivered: delivered}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-consuming.Closed():
 			return fmt.Errorf("consumer %s is gone", consumer)
-		case m := <-messages:
-			err = b.add(m)
+		case d := <-deliveries:
+			err = b.add(d)
 		}
-		for err == nil && len(b.events) < size && b.bytes < maxBatchBytes && len(messages) > 0 {
-			err = b.add(<-messages)
+		for err == nil && len(b.events) < size && b.bytes < maxBatchBytes && len(deliveries) > 0 {
+			err = b.add(<-deliveries)
 		}
 		if err == nil {
 			err = b.apply(ctx, p)
@@ -90,6 +93,27 @@ func (c *Conn) projectOn(ctx context.Context, consumer string, size int, log *sl
 // maxBatchBytes is about the most that the bodies of one batch may have.
 const maxBatchBytes = 16 << 20
 
+// delivery is a message of a consumer, and the event in it.
+type delivery struct {
+	msg   jetstream.Msg
+	count uint64 // the consumer's own
+	event Event
+	ok    bool  // there is an event in it
+	err   error // it is no message of a consumer
+}
+
+func deliveryOf(m jetstream.Msg, p Projection, log *slog.Logger) delivery {
+	meta, err := m.Metadata()
+	if err != nil {
+		return delivery{err: fmt.Errorf("delivery: %w", err)}
+	}
+	d := delivery{msg: m, count: meta.Sequence.Consumer}
+	if d.event, d.ok = decode(m, 0, log); d.ok {
+		d.event.Decoded = p.Decode(d.event)
+	}
+	return d
+}
+
 // batch is what is applied to a projection at once.
 type batch struct {
 	position  uint64 // of the view
@@ -97,22 +121,20 @@ type batch struct {
 	events    []Event
 	bytes     int
 	last      jetstream.Msg
-	log       *slog.Logger
 }
 
 // add takes the next message. One that was lost on its way leaves a hole in the
 // consumer's own count; acknowledging past it would lose it for good.
-func (b *batch) add(m jetstream.Msg) error {
-	meta, err := m.Metadata()
-	if err != nil {
-		return fmt.Errorf("delivery: %w", err)
+func (b *batch) add(d delivery) error {
+	if d.err == nil && d.count != b.delivered+1 {
+		d.err = fmt.Errorf("delivery %d came after %d: some were lost on their way", d.count, b.delivered)
 	}
-	if meta.Sequence.Consumer != b.delivered+1 {
-		return fmt.Errorf("delivery %d came after %d: some were lost on their way", meta.Sequence.Consumer, b.delivered)
+	if d.err != nil {
+		return d.err
 	}
-	b.delivered, b.last = meta.Sequence.Consumer, m
-	if event, ok := decode(m, b.position, b.log); ok {
-		b.events, b.bytes = append(b.events, event), b.bytes+len(event.Data)
+	b.delivered, b.last = d.count, d.msg
+	if d.ok && d.event.Seq > b.position {
+		b.events, b.bytes = append(b.events, d.event), b.bytes+len(d.event.Data)
 	}
 	return nil
 }

@@ -278,4 +278,5 @@ func (c *counting) Position(context.Context) (uint64, error) {
 	c.begun.Add(1)
 	return 0, nil
 }
+func (*counting) Decode(bus.Event) any                       { return nil }
 func (c *counting) Apply(context.Context, []bus.Event) error { return nil }

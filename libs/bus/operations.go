@@ -139,6 +139,7 @@ type Event struct {
 	Time    time.Time
 	Data    []byte // the entity's snapshot after it
 	Header  nats.Header
+	Decoded any // of Projection.Decode, nil elsewhere
 }
 
 // errNoEvent is returned for a message that is no event of the contract.

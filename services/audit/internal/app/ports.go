@@ -91,6 +91,9 @@ type Event struct {
 	Time    time.Time
 	Data    []byte // the entity's snapshot after it
 	Headers Headers
+
+	decoded  bool                // by Decode
+	snapshot *contract.Operation // nil where there is none
 }
 
 // Headers are the headers of an event that no field of it has.

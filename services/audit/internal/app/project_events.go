@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"runtime"
-	"sync"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
@@ -17,7 +15,7 @@ func (a *App) ProjectEvents(ctx context.Context, after uint64, events []Event) (
 	if err := a.complete(ctx, after, events); err != nil {
 		return 0, fmt.Errorf("project %d events after %d: %w", len(events), after, err)
 	}
-	snapshots := decodeAll(events)
+	snapshots := snapshotsOf(events)
 	var folded Folded
 	err = a.View.Append(ctx, after, events, ids(snapshots), func(now map[string]contract.Operation) Folded {
 		folded = fold(now, events, snapshots)
@@ -86,33 +84,32 @@ func fold(now map[string]contract.Operation, events []Event, snapshots []*contra
 	return Folded{Legal: legal, Changed: changed}
 }
 
-// decodeAll decodes the snapshots of operations, nil where there is none that
-// makes sense. It is most of the work of a projection, so all processors share it.
-func decodeAll(events []Event) []*contract.Operation {
-	snapshots := make([]*contract.Operation, len(events))
-	share := max(256, (len(events)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
-	var wg sync.WaitGroup
-	for begin := 0; begin < len(events); begin += share {
-		wg.Go(func() {
-			for i := begin; i < min(begin+share, len(events)); i++ {
-				snapshots[i] = decode(events[i])
-			}
-		})
+// Decode reads the snapshot of an operation out of the event's data: none where
+// there is none that makes sense. It is most of the work of a projection that
+// needs no database, and can be done ahead; ProjectEvents does it where it was not.
+func (e *Event) Decode() {
+	if e.decoded {
+		return
 	}
-	wg.Wait()
-	return snapshots
-}
-
-func decode(e Event) *contract.Operation {
+	e.decoded = true
 	if e.Entity != contract.EntityOperation || !validID(e.Key) {
-		return nil
+		return
 	}
 	var op contract.Operation
 	if err := json.Unmarshal(e.Data, &op); err != nil || op.ID != e.Key {
-		return nil
+		return
 	}
 	op.Seq = e.Seq
-	return &op
+	e.snapshot = &op
+}
+
+func snapshotsOf(events []Event) []*contract.Operation {
+	snapshots := make([]*contract.Operation, len(events))
+	for i := range events {
+		events[i].Decode()
+		snapshots[i] = events[i].snapshot
+	}
+	return snapshots
 }
 
 func ids(snapshots []*contract.Operation) []string {

@@ -27,11 +27,18 @@ func (p *Projection) Position(ctx context.Context) (uint64, error) {
 	return position, err
 }
 
+// Decode implements bus.Projection.
+func (p *Projection) Decode(e bus.Event) any {
+	event := eventOf(e)
+	event.Decode()
+	return event
+}
+
 // Apply implements bus.Projection.
 func (p *Projection) Apply(ctx context.Context, events []bus.Event) error {
 	batch := make([]app.Event, len(events))
 	for i, e := range events {
-		batch[i] = eventOf(e)
+		batch[i], _ = e.Decoded.(app.Event)
 	}
 	illegal, err := p.App.ProjectEvents(ctx, p.position, batch)
 	if err != nil {

@@ -31,6 +31,9 @@ func (p Projects) Position(ctx context.Context) (uint64, error) {
 	return seq, nil
 }
 
+// Decode implements bus.Projection: there is little to decode.
+func (Projects) Decode(bus.Event) any { return nil }
+
 // Apply implements bus.Projection. Events that come again change nothing.
 func (p Projects) Apply(ctx context.Context, events []bus.Event) error {
 	batch := &pgx.Batch{}
