@@ -53,7 +53,7 @@ func (h *handlers) streamEvents(w http.ResponseWriter, r *http.Request) error {
 		if !wanted.matches(e.Project, eventType) {
 			return nil
 		}
-		return frames{to}.send(e.Seq, eventType, eventData{
+		return frames{to: to}.send(e.Seq, eventType, eventData{
 			Seq: e.Seq, ID: e.ID, Type: eventType, Entity: e.Entity, Key: e.Key, Time: e.Time,
 			Actor: e.Actor, Project: e.Project, Data: rawJSON(e.Data),
 		})

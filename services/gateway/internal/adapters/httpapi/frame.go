@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -29,7 +30,12 @@ type sender interface {
 }
 
 // frames makes frames of what a follower sees.
-type frames struct{ to sender }
+type frames struct {
+	to sender
+	// chunks remembers the frames of an operation's output; nil remembers nothing.
+	chunks    *chunkFrames
+	operation string
+}
 
 // textData is the data of a stdout or stderr frame.
 type textData struct {
@@ -39,14 +45,53 @@ type textData struct {
 }
 
 func (f frames) Chunk(c contract.Chunk) error {
-	if c.Stream == contract.OutputAgent {
-		return f.send(c.Seq, c.Stream, rawJSON(c.Data))
+	made, err := f.chunks.frameOf(f.operation, c)
+	if err != nil {
+		return err
 	}
-	text := textData{Offset: c.Offset, Data: string(c.Data)}
-	if !utf8.Valid(c.Data) {
-		text.Data, text.Encoding = base64.StdEncoding.EncodeToString(c.Data), "base64"
+	return f.to.send(made)
+}
+
+// chunkFrames remembers the last frames that were made of chunks: where a
+// thousand clients read one output, each chunk is encoded once and not a
+// thousand times.
+type chunkFrames struct {
+	slots [512]atomic.Pointer[rememberedFrame] // by sequence
+}
+
+type rememberedFrame struct {
+	frame
+	operation string
+}
+
+// maxRemembered is the size from which a frame is not remembered: 4 MiB in all.
+const maxRemembered = 8 << 10
+
+func (m *chunkFrames) frameOf(operation string, c contract.Chunk) (frame, error) {
+	if m == nil {
+		return encodeChunk(c)
 	}
-	return f.send(c.Seq, c.Stream, text)
+	slot := &m.slots[c.Seq%uint64(len(m.slots))]
+	if known := slot.Load(); known != nil && known.ID == c.Seq && known.operation == operation {
+		return known.frame, nil
+	}
+	made, err := encodeChunk(c)
+	if err == nil && len(made.Data) <= maxRemembered {
+		slot.Store(&rememberedFrame{made, operation})
+	}
+	return made, err
+}
+
+func encodeChunk(c contract.Chunk) (frame, error) {
+	var data any = rawJSON(c.Data)
+	if c.Stream != contract.OutputAgent {
+		text := textData{Offset: c.Offset, Data: string(c.Data)}
+		if !utf8.Valid(c.Data) {
+			text.Data, text.Encoding = base64.StdEncoding.EncodeToString(c.Data), "base64"
+		}
+		data = text
+	}
+	return encodeFrame(c.Seq, c.Stream, data)
 }
 
 func (f frames) State(op contract.Operation) error { return f.send(0, "state", view(op)) }
@@ -62,11 +107,19 @@ func (f frames) end(op contract.Operation) error { return f.send(0, "end", view(
 func (f frames) problem(p *contract.Error) error { return f.send(0, "error", p) }
 
 func (f frames) send(id uint64, event string, data any) error {
+	made, err := encodeFrame(id, event, data)
+	if err != nil {
+		return err
+	}
+	return f.to.send(made)
+}
+
+func encodeFrame(id uint64, event string, data any) (frame, error) {
 	body, err := json.Marshal(data)
 	if err != nil {
-		return fmt.Errorf("encode %s frame: %w", event, err)
+		return frame{}, fmt.Errorf("encode %s frame: %w", event, err)
 	}
-	return f.to.send(frame{ID: id, Event: event, Data: body})
+	return frame{ID: id, Event: event, Data: body}, nil
 }
 
 // rawJSON is what somebody stored as JSON; what is none is shown as a string.

@@ -59,7 +59,8 @@ const heartbeat = 15 * time.Second
 type handlers struct {
 	Config
 
-	spec *spec
+	spec   *spec
+	chunks chunkFrames
 }
 
 // New is the handler of the whole API.

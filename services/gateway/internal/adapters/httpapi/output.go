@@ -76,6 +76,10 @@ func (h *handlers) followOutput(ctx context.Context, out outputRequest, to bus.O
 	return op, err
 }
 
+func (h *handlers) outputFrames(to sender, out outputRequest) frames {
+	return frames{to: to, chunks: &h.chunks, operation: out.operation.ID}
+}
+
 func (h *handlers) streamOutput(w http.ResponseWriter, r *http.Request) error {
 	out, err := h.outputOf(r)
 	if err != nil {
@@ -91,9 +95,10 @@ func (h *handlers) streamOutput(w http.ResponseWriter, r *http.Request) error {
 		to.begin()
 		return nil
 	}
-	op, err := h.followOutput(ctx, out, frames{to})
+	output := h.outputFrames(to, out)
+	op, err := h.followOutput(ctx, out, output)
 	if err == nil {
-		return ignoreLost(frames{to}.end(op))
+		return ignoreLost(output.end(op))
 	}
 	return h.breakOff(to, err)
 }
@@ -125,7 +130,7 @@ func (h *handlers) breakOff(to *sseLater, err error) error {
 		return err
 	}
 	if problem := h.problemOf(err); problem != nil && problem.Code != contract.CodeUnavailable {
-		return ignoreLost(frames{to}.problem(problem))
+		return ignoreLost(frames{to: to}.problem(problem))
 	}
 	return nil
 }

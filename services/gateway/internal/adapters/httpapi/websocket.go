@@ -23,7 +23,7 @@ func (h *handlers) streamOutputWS(w http.ResponseWriter, r *http.Request) error 
 	defer func() { _ = conn.CloseNow() }() // closed already where all went well
 	ctx, done := h.streaming(r)
 	defer done()
-	to := frames{&webSocket{conn: conn, ctx: conn.CloseRead(ctx)}}
+	to := h.outputFrames(&webSocket{conn: conn, ctx: conn.CloseRead(ctx)}, out)
 	op, err := h.followOutput(ctx, out, to)
 	status, reason := websocket.StatusNormalClosure, "the operation has ended"
 	switch {
