@@ -12,25 +12,27 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// Projection is a view of the log that some database keeps.
-type Projection interface {
+// Projection is a view of the log that some database keeps. T is what it makes
+// of an event before the database sees it.
+type Projection[T any] interface {
 	// Position is the sequence of the last event that the view holds: the view,
 	// not the consumer, knows where it stands.
 	Position(ctx context.Context) (uint64, error)
 	// Decode does the work on an event that needs no database, while the events
-	// before it are stored. Its result is the event's Decoded.
-	Decode(event Event) any
-	// Apply stores the events, in order, together with the sequence of the last.
-	// After an error the same events come again.
-	Apply(ctx context.Context, events []Event) error
+	// before it are stored.
+	Decode(event Event) T
+	// Apply stores events, in order, together with the sequence of the last, and
+	// keeps none. After an error the same events come again.
+	Apply(ctx context.Context, events []T, last uint64) error
 }
 
-// RunProjection feeds the events of a durable consumer to a projection, in order and
-// in batches of what is there, up to size, until ctx is done. One process at a
-// time may project into a view; the caller sees to that.
-func (c *Conn) RunProjection(ctx context.Context, consumer string, size int, log *slog.Logger, p Projection) error {
+// RunProjection feeds the events of a durable consumer that acknowledges all up
+// to a message to a projection, in order and in batches of what is there, up to
+// size, until ctx is done. One process at a time may project into a view; the
+// caller sees to that.
+func RunProjection[T any](ctx context.Context, c *Conn, consumer string, size int, log *slog.Logger, p Projection[T]) error {
 	return c.Keep(ctx, log.With("consumer", consumer), func(ctx context.Context) error {
-		return c.projectOn(ctx, consumer, size, log, p)
+		return projectOn(ctx, c, consumer, size, log, p)
 	})
 }
 
@@ -47,7 +49,7 @@ func (c *Conn) Keep(ctx context.Context, log *slog.Logger, read func(context.Con
 	return nil
 }
 
-func (c *Conn) projectOn(ctx context.Context, consumer string, size int, log *slog.Logger, p Projection) error {
+func projectOn[T any](ctx context.Context, c *Conn, consumer string, size int, log *slog.Logger, p Projection[T]) error {
 	position, err := p.Position(ctx)
 	if err != nil {
 		return fmt.Errorf("position: %w", err)
@@ -57,18 +59,18 @@ func (c *Conn) projectOn(ctx context.Context, consumer string, size int, log *sl
 		return err
 	}
 	// The next batch comes, and is decoded, while the last one is stored.
-	deliveries := make(chan delivery, size)
+	deliveries := make(chan delivery[T], size)
 	consuming, err := cons.Consume(func(m jetstream.Msg) {
 		select {
 		case deliveries <- deliveryOf(m, p, log):
 		case <-ctx.Done():
 		}
-	}, jetstream.PullMaxMessages(size))
+	}, jetstream.PullMaxMessages(min(size, maxPull)))
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", consumer, err)
 	}
 	defer consuming.Stop()
-	b := batch{position: position, delivered: delivered}
+	b := batch[T]{position: position, delivered: delivered}
 	for {
 		select {
 		case <-ctx.Done():
@@ -84,70 +86,84 @@ func (c *Conn) projectOn(ctx context.Context, consumer string, size int, log *sl
 		if err == nil {
 			err = b.apply(ctx, p)
 		}
+		if err == nil {
+			err = c.ackUpTo(b.reply)
+		}
 		if err != nil {
 			return err
 		}
 	}
 }
 
-// maxBatchBytes is about the most that the bodies of one batch may have.
-const maxBatchBytes = 16 << 20
+const (
+	// maxBatchBytes is about the most that the bodies of one batch may have.
+	maxBatchBytes = 16 << 20
+	// maxPull is the most messages that wait, whole, to be decoded.
+	maxPull = 1000
+)
 
-// delivery is a message of a consumer, and the event in it.
-type delivery struct {
-	msg   jetstream.Msg
+// delivery is a message of a consumer, and what the projection made of the event
+// in it. It keeps no header: what is not needed any more is the most of it.
+type delivery[T any] struct {
+	reply string // where it is acknowledged
 	count uint64 // the consumer's own
-	event Event
-	ok    bool  // there is an event in it
+	seq   uint64 // of the event; 0 where there is none
+	bytes int
+	event T
 	err   error // it is no message of a consumer
 }
 
-func deliveryOf(m jetstream.Msg, p Projection, log *slog.Logger) delivery {
+func deliveryOf[T any](m jetstream.Msg, p Projection[T], log *slog.Logger) delivery[T] {
 	meta, err := m.Metadata()
 	if err != nil {
-		return delivery{err: fmt.Errorf("delivery: %w", err)}
+		return delivery[T]{err: fmt.Errorf("delivery: %w", err)}
 	}
-	d := delivery{msg: m, count: meta.Sequence.Consumer}
-	if d.event, d.ok = decode(m, 0, log); d.ok {
-		d.event.Decoded = p.Decode(d.event)
+	d := delivery[T]{reply: m.Reply(), count: meta.Sequence.Consumer}
+	if event, ok := decode(m, meta, log); ok {
+		d.seq, d.bytes, d.event = event.Seq, len(event.Data), p.Decode(event)
 	}
 	return d
 }
 
 // batch is what is applied to a projection at once.
-type batch struct {
-	position  uint64 // of the view
+type batch[T any] struct {
+	position  uint64 // of the last event in it, or else of the view
 	delivered uint64 // consumer sequence of the last message
-	events    []Event
+	reply     string // of the last message
+	events    []T
 	bytes     int
-	last      jetstream.Msg
 }
 
 // add takes the next message. One that was lost on its way leaves a hole in the
 // consumer's own count; acknowledging past it would lose it for good.
-func (b *batch) add(d delivery) error {
+func (b *batch[T]) add(d delivery[T]) error {
 	if d.err == nil && d.count != b.delivered+1 {
 		d.err = fmt.Errorf("delivery %d came after %d: some were lost on their way", d.count, b.delivered)
 	}
 	if d.err != nil {
 		return d.err
 	}
-	b.delivered, b.last = d.count, d.msg
-	if d.ok && d.event.Seq > b.position {
-		b.events, b.bytes = append(b.events, d.event), b.bytes+len(d.event.Data)
+	b.delivered, b.reply = d.count, d.reply
+	if d.seq > b.position {
+		b.position, b.events, b.bytes = d.seq, append(b.events, d.event), b.bytes+d.bytes
 	}
 	return nil
 }
 
-func (b *batch) apply(ctx context.Context, p Projection) error {
+func (b *batch[T]) apply(ctx context.Context, p Projection[T]) error {
 	if n := len(b.events); n > 0 {
-		if err := p.Apply(ctx, b.events); err != nil {
-			return fmt.Errorf("apply %d events after %d: %w", n, b.position, err)
+		if err := p.Apply(ctx, b.events, b.position); err != nil {
+			return fmt.Errorf("apply %d events up to %d: %w", n, b.position, err)
 		}
-		b.position = b.events[n-1].Seq
 	}
-	b.events, b.bytes = nil, 0
-	if err := b.last.Ack(); err != nil {
+	clear(b.events)
+	b.events, b.bytes = b.events[:0], 0
+	return nil
+}
+
+// ackUpTo acknowledges a message of a consumer, and with it all before.
+func (c *Conn) ackUpTo(reply string) error {
+	if err := c.nc.Publish(reply, []byte("+ACK")); err != nil {
 		return fmt.Errorf("ack: %w", err)
 	}
 	return nil
@@ -174,12 +190,8 @@ func (c *Conn) startAt(ctx context.Context, consumer string, position uint64) (c
 	return cons, cons.CachedInfo().Delivered.Consumer, nil
 }
 
-// decode makes an event of a message, unless the view holds it or it is none.
-func decode(msg jetstream.Msg, position uint64, log *slog.Logger) (Event, bool) {
-	meta, err := msg.Metadata()
-	if err != nil || meta.Sequence.Stream <= position {
-		return Event{}, false
-	}
+// decode makes an event of a message, unless it is none.
+func decode(msg jetstream.Msg, meta *jetstream.MsgMetadata, log *slog.Logger) (event Event, ok bool) {
 	event, err := eventOf(msg.Subject(), meta.Sequence.Stream, meta.Timestamp, msg.Headers(), msg.Data())
 	if err != nil {
 		log.Warn("event ignored", "error", err)
@@ -222,12 +234,16 @@ func (c *Conn) Follow(ctx context.Context, filter string, from uint64, log *slog
 		if err != nil {
 			return fmt.Errorf("follow %s: %w", filter, err)
 		}
-		if event, ok := decode(msg, 0, log); ok {
+		meta, err := msg.Metadata()
+		if err != nil {
+			return fmt.Errorf("follow %s: %w", filter, err)
+		}
+		if event, ok := decode(msg, meta, log); ok {
 			if err := handle(event); err != nil {
 				return err
 			}
 		}
-		if meta, err := msg.Metadata(); behind && err == nil && meta.Sequence.Stream >= stored.Seq {
+		if behind && meta.Sequence.Stream >= stored.Seq {
 			behind = false
 			caughtUp()
 		}

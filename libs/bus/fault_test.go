@@ -263,7 +263,7 @@ func TestAnIdleProjectionDoesNotBeginAgain(t *testing.T) {
 	view := &counting{}
 	ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second) // one wait for an event, the pause after an error, and a bit
 	defer cancel()
-	if err := c.RunProjection(ctx, contract.ConsumerAudit, 10, testkit.Log(t), view); err != nil {
+	if err := bus.RunProjection(ctx, c, contract.ConsumerAudit, 10, testkit.Log(t), view); err != nil {
 		t.Fatal(err)
 	}
 	if n := view.begun.Load(); n != 1 {
@@ -278,5 +278,5 @@ func (c *counting) Position(context.Context) (uint64, error) {
 	c.begun.Add(1)
 	return 0, nil
 }
-func (*counting) Decode(bus.Event) any                       { return nil }
-func (c *counting) Apply(context.Context, []bus.Event) error { return nil }
+func (*counting) Decode(e bus.Event) bus.Event                     { return e }
+func (*counting) Apply(context.Context, []bus.Event, uint64) error { return nil }

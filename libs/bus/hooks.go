@@ -22,7 +22,12 @@ const hookBatch = 64
 // nil; until then it comes again, and the next one waits.
 func (c *Conn) EachEvent(ctx context.Context, consumer string, log *slog.Logger, handle func(context.Context, Event) error) error {
 	return c.eachMessage(ctx, contract.StreamEvents, consumer, log, func(msg jetstream.Msg) {
-		event, ok := decode(msg, 0, log)
+		meta, err := msg.Metadata()
+		if err != nil {
+			log.Warn("delivery ignored", "consumer", consumer, "error", err)
+			return
+		}
+		event, ok := decode(msg, meta, log)
 		for pause := 100 * time.Millisecond; ok; pause = min(2*pause, 10*time.Second) {
 			err := handle(extractTrace(ctx, msg.Headers()), event)
 			if err == nil {

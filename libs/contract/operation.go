@@ -77,6 +77,18 @@ type Operation struct {
 	Seq uint64 `json:"seq,omitempty"`
 }
 
+// ValidOperationID tells whether an operation may have this id: whatever fits
+// into a subject and a URL as it is. rdev's own are UUIDs.
+func ValidOperationID(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return len(id) > 0 && len(id) <= 128
+}
+
 // Failure says why an operation failed.
 type Failure struct {
 	Class     FailureClass `json:"class"`

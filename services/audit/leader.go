@@ -45,7 +45,7 @@ func (l leader) lead(ctx context.Context) error {
 	defer wg.Wait()
 	wg.Go(func() { l.cleanUp(ctx) })
 	projection := &jetstream.Projection{App: l.app, Illegal: l.illegal}
-	return l.conn.RunProjection(ctx, contract.ConsumerAudit, l.cfg.Batch, l.log, projection)
+	return bus.RunProjection(ctx, l.conn, contract.ConsumerAudit, l.cfg.Batch, l.log, projection)
 }
 
 func (l leader) cleanUp(ctx context.Context) {

@@ -98,7 +98,7 @@ func fold(ctx context.Context, conn *bus.Conn, dispatcher *app.Dispatcher, log *
 	var next uint64
 	handle := func(e bus.Event) error { //nolint:unparam // the type that Follow wants
 		next = e.Seq + 1
-		if op, err := e.Operation(); err == nil && op.ID == e.Key {
+		if op, err := e.Operation(); err == nil {
 			dispatcher.Apply(e.Type, op)
 		}
 		return nil

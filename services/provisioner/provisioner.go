@@ -95,7 +95,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		health.Part(cfg.HTTPAddr),
 		service.Part{Name: "projects", Run: func(ctx context.Context) error {
 			return database.Alone(ctx, pool, "projection provisioner.projects", log, func(ctx context.Context) error {
-				return conn.RunProjection(ctx, contract.ConsumerProjects, projectionBatch, log, projects)
+				return bus.RunProjection(ctx, conn, contract.ConsumerProjects, projectionBatch, log, projects)
 			})
 		}},
 		service.Part{Name: "requests", Run: func(ctx context.Context) error { return answer(ctx, conn, a, log) }},

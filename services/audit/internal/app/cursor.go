@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
 )
 
 var errCursor = errors.New("is not a cursor of this list")
@@ -23,7 +25,7 @@ func decodeCursor(cursor string) (Key, error) {
 	}
 	micros, id, _ := strings.Cut(string(text), ".")
 	at, err := strconv.ParseInt(micros, 10, 64)
-	if err != nil || !validID(id) {
+	if err != nil || !contract.ValidOperationID(id) {
 		return Key{}, errCursor
 	}
 	created := time.UnixMicro(at).UTC()

@@ -91,9 +91,9 @@ type Event struct {
 	Time    time.Time
 	Data    []byte // the entity's snapshot after it
 	Headers Headers
-
-	decoded  bool                // by Decode
-	snapshot *contract.Operation // nil where there is none
+	// Operation is what Data says of the operation Key, with Seq set; nil where
+	// the event is of another entity, or says nothing that makes sense.
+	Operation *contract.Operation
 }
 
 // Headers are the headers of an event that no field of it has.

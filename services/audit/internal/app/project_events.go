@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -15,10 +14,9 @@ func (a *App) ProjectEvents(ctx context.Context, after uint64, events []Event) (
 	if err := a.complete(ctx, after, events); err != nil {
 		return 0, fmt.Errorf("project %d events after %d: %w", len(events), after, err)
 	}
-	snapshots := snapshotsOf(events)
 	var folded Folded
-	err = a.View.Append(ctx, after, events, ids(snapshots), func(now map[string]contract.Operation) Folded {
-		folded = fold(now, events, snapshots)
+	err = a.View.Append(ctx, after, events, ids(events), func(now map[string]contract.Operation) Folded {
+		folded = fold(now, events)
 		return folded
 	})
 	if err != nil {
@@ -53,7 +51,7 @@ func (a *App) complete(ctx context.Context, after uint64, events []Event) error 
 
 // fold is contract.Fold over a batch. Events of other entities have no state
 // machine here, and are legal.
-func fold(now map[string]contract.Operation, events []Event, snapshots []*contract.Operation) Folded {
+func fold(now map[string]contract.Operation, events []Event) Folded {
 	legal := make([]bool, len(events))
 	last := make(map[string]int, len(events)) // index of the last legal event of each operation
 	for i, e := range events {
@@ -61,80 +59,39 @@ func fold(now map[string]contract.Operation, events []Event, snapshots []*contra
 			legal[i] = true
 			continue
 		}
-		snapshot := snapshots[i]
-		if snapshot == nil {
+		if e.Operation == nil {
 			continue
 		}
 		var prev *contract.Operation
 		if at, ok := last[e.Key]; ok {
-			prev = snapshots[at]
+			prev = events[at].Operation
 		} else if stored, ok := now[e.Key]; ok {
 			prev = &stored
 		}
-		if _, err := contract.Fold(prev, e.Type, *snapshot); err == nil {
+		if _, err := contract.Fold(prev, e.Type, *e.Operation); err == nil {
 			legal[i], last[e.Key] = true, i
 		}
 	}
 	changed := make([]Changed, 0, len(last))
 	for i, e := range events {
 		if at, ok := last[e.Key]; ok && at == i {
-			changed = append(changed, Changed{Operation: *snapshots[i], Event: i})
+			changed = append(changed, Changed{Operation: *e.Operation, Event: i})
 		}
 	}
 	return Folded{Legal: legal, Changed: changed}
 }
 
-// Decode reads the snapshot of an operation out of the event's data: none where
-// there is none that makes sense. It is most of the work of a projection that
-// needs no database, and can be done ahead; ProjectEvents does it where it was not.
-func (e *Event) Decode() {
-	if e.decoded {
-		return
-	}
-	e.decoded = true
-	if e.Entity != contract.EntityOperation || !validID(e.Key) {
-		return
-	}
-	var op contract.Operation
-	if err := json.Unmarshal(e.Data, &op); err != nil || op.ID != e.Key {
-		return
-	}
-	op.Seq = e.Seq
-	e.snapshot = &op
-}
-
-func snapshotsOf(events []Event) []*contract.Operation {
-	snapshots := make([]*contract.Operation, len(events))
-	for i := range events {
-		events[i].Decode()
-		snapshots[i] = events[i].snapshot
-	}
-	return snapshots
-}
-
-func ids(snapshots []*contract.Operation) []string {
-	seen := make(map[string]struct{}, len(snapshots))
+func ids(events []Event) []string {
+	seen := make(map[string]struct{}, len(events))
 	var all []string
-	for _, s := range snapshots {
-		if s == nil {
+	for _, e := range events {
+		if e.Operation == nil {
 			continue
 		}
-		if _, ok := seen[s.ID]; !ok {
-			seen[s.ID] = struct{}{}
-			all = append(all, s.ID)
+		if _, ok := seen[e.Key]; !ok {
+			seen[e.Key] = struct{}{}
+			all = append(all, e.Key)
 		}
 	}
 	return all
-}
-
-// validID bounds the ids that operations may have. An operation with another id
-// cannot be addressed by the API either.
-func validID(id string) bool {
-	for i := range len(id) {
-		c := id[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return len(id) > 0 && len(id) <= 128
 }

@@ -9,7 +9,7 @@ import (
 
 // GetOperation answers an operation as its last legal event left it.
 func (a *App) GetOperation(ctx context.Context, request contract.GetOperation) (contract.Operation, error) {
-	if !validID(request.ID) {
+	if !contract.ValidOperationID(request.ID) {
 		return contract.Operation{}, noOperation(request.ID)
 	}
 	op, found, err := a.View.Operation(ctx, request.ID)
@@ -25,7 +25,7 @@ func (a *App) GetOperation(ctx context.Context, request contract.GetOperation) (
 // GetOperationHistory answers the events of an operation, those without effect
 // included.
 func (a *App) GetOperationHistory(ctx context.Context, request contract.GetOperationHistory) (contract.OperationHistory, error) {
-	if !validID(request.ID) {
+	if !contract.ValidOperationID(request.ID) {
 		return contract.OperationHistory{}, noOperation(request.ID)
 	}
 	events, more, err := a.View.History(ctx, request.ID, request.AfterSeq)

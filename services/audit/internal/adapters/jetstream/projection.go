@@ -28,29 +28,8 @@ func (p *Projection) Position(ctx context.Context) (uint64, error) {
 }
 
 // Decode implements bus.Projection.
-func (p *Projection) Decode(e bus.Event) any {
-	event := eventOf(e)
-	event.Decode()
-	return event
-}
-
-// Apply implements bus.Projection.
-func (p *Projection) Apply(ctx context.Context, events []bus.Event) error {
-	batch := make([]app.Event, len(events))
-	for i, e := range events {
-		batch[i], _ = e.Decoded.(app.Event)
-	}
-	illegal, err := p.App.ProjectEvents(ctx, p.position, batch)
-	if err != nil {
-		return err
-	}
-	p.position = batch[len(batch)-1].Seq
-	p.Illegal.Add(float64(illegal))
-	return nil
-}
-
-func eventOf(e bus.Event) app.Event {
-	return app.Event{
+func (p *Projection) Decode(e bus.Event) app.Event {
+	event := app.Event{
 		Seq: e.Seq, ID: e.ID, Entity: e.Entity, Type: e.Type, Key: e.Key,
 		Project: e.Project, Actor: e.Actor, Time: e.Time, Data: e.Data,
 		Headers: app.Headers{
@@ -60,4 +39,19 @@ func eventOf(e bus.Event) app.Event {
 			Guard:       e.Header.Get("Nats-Expected-Last-Subject-Sequence"),
 		},
 	}
+	if op, err := e.Operation(); err == nil && contract.ValidOperationID(op.ID) {
+		event.Operation = &op
+	}
+	return event
+}
+
+// Apply implements bus.Projection.
+func (p *Projection) Apply(ctx context.Context, events []app.Event, last uint64) error {
+	illegal, err := p.App.ProjectEvents(ctx, p.position, events)
+	if err != nil {
+		return err
+	}
+	p.position = last
+	p.Illegal.Add(float64(illegal))
+	return nil
 }

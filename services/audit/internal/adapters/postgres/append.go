@@ -21,7 +21,7 @@ func (v View) Append(ctx context.Context, after uint64, events []app.Event, ids 
 	last := events[len(events)-1].Seq
 	bodies := make([]json.RawMessage, len(events)) // nil for what a column of type json would refuse
 	for i, e := range events {
-		if storable(e.Data) {
+		if storable(e) {
 			bodies[i] = e.Data
 		}
 	}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -41,14 +42,18 @@ func document(c app.Changed, body json.RawMessage) (json.RawMessage, error) {
 	return doc, nil
 }
 
-// storable tells whether a column of type json takes b.
-func storable(b []byte) bool {
-	return utf8.Valid(b) && json.Valid(b) && depth(b) <= maxDepth
+// storable tells whether a column of type json takes an event's body. One that
+// an operation was read out of is known to be JSON.
+func storable(e app.Event) bool {
+	return utf8.Valid(e.Data) && (e.Operation != nil || json.Valid(e.Data)) && !tooDeep(e.Data)
 }
 
-// depth is how deep valid JSON is nested.
-func depth(b []byte) (deepest int) {
-	var now int
+// tooDeep tells whether valid JSON is nested deeper than maxDepth.
+func tooDeep(b []byte) bool {
+	if bytes.Count(b, []byte("{"))+bytes.Count(b, []byte("[")) <= maxDepth {
+		return false // it does not even open so often
+	}
+	var depth int
 	quoted, escaped := false, false
 	for _, c := range b {
 		switch {
@@ -59,11 +64,12 @@ func depth(b []byte) (deepest int) {
 		case c == '"':
 			quoted = true
 		case c == '{', c == '[':
-			now++
-			deepest = max(deepest, now)
+			if depth++; depth > maxDepth {
+				return true
+			}
 		case c == '}', c == ']':
-			now--
+			depth--
 		}
 	}
-	return deepest
+	return false
 }

@@ -82,6 +82,9 @@ func (h *history) add(entity, eventType, id string, body []byte) {
 	legal := entity != contract.EntityOperation
 	var snapshot contract.Operation
 	if !legal && json.Unmarshal(body, &snapshot) == nil && snapshot.ID == id {
+		carried := snapshot
+		carried.Seq = seq
+		h.events[len(h.events)-1].Operation = &carried
 		var prev *contract.Operation
 		if now, ok := h.now[id]; ok {
 			prev = &now

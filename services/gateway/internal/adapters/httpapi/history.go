@@ -49,7 +49,15 @@ func (h *handlers) history(ctx context.Context, id string) ([]contract.Operation
 	if err != nil {
 		return nil, err
 	}
-	return foldHistory(stored), nil
+	events := make([]contract.OperationEvent, 0, len(stored))
+	var folded bus.Fold
+	for _, e := range stored {
+		snapshot, legal := folded.Add(e)
+		events = append(events, contract.OperationEvent{
+			Seq: e.Seq, Type: e.Type, Time: e.Time, Actor: e.Actor, Ignored: !legal, Operation: snapshot,
+		})
+	}
+	return events, nil
 }
 
 func (h *handlers) auditedHistory(ctx context.Context, id string) ([]contract.OperationEvent, error) {
@@ -66,22 +74,4 @@ func (h *handlers) auditedHistory(ctx context.Context, id string) ([]contract.Op
 		}
 		after = page.Events[len(page.Events)-1].Seq
 	}
-}
-
-// foldHistory marks what could not follow: somebody published it past the guard,
-// and every reader ignores it.
-func foldHistory(stored []bus.Event) []contract.OperationEvent {
-	events := make([]contract.OperationEvent, 0, len(stored))
-	var folded *contract.Operation
-	for _, e := range stored {
-		event := contract.OperationEvent{Seq: e.Seq, Type: e.Type, Time: e.Time, Actor: e.Actor, Ignored: true}
-		if snapshot, err := e.Operation(); err == nil {
-			event.Operation = &snapshot
-			if next, err := contract.Fold(folded, e.Type, snapshot); err == nil {
-				folded, event.Ignored = &next, false
-			}
-		}
-		events = append(events, event)
-	}
-	return events
 }

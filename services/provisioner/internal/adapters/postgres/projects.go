@@ -31,16 +31,30 @@ func (p Projects) Position(ctx context.Context) (uint64, error) {
 	return seq, nil
 }
 
-// Decode implements bus.Projection: there is little to decode.
-func (Projects) Decode(bus.Event) any { return nil }
+// Snapshot is a project as an event left it. Data is nil where no writer of ours
+// wrote it: the position passes over it.
+type Snapshot struct {
+	contract.Project
+
+	Data json.RawMessage
+}
+
+// Decode implements bus.Projection.
+func (Projects) Decode(event bus.Event) Snapshot {
+	s := Snapshot{Data: event.Data}
+	if err := json.Unmarshal(event.Data, &s.Project); err != nil || s.Slug != event.Key {
+		return Snapshot{}
+	}
+	s.Seq = event.Seq
+	return s
+}
 
 // Apply implements bus.Projection. Events that come again change nothing.
-func (p Projects) Apply(ctx context.Context, events []bus.Event) error {
+func (p Projects) Apply(ctx context.Context, snapshots []Snapshot, last uint64) error {
 	batch := &pgx.Batch{}
-	for _, event := range events {
-		var project contract.Project
-		if err := json.Unmarshal(event.Data, &project); err != nil || project.Slug != event.Key {
-			continue // no writer of ours wrote it; the position passes over it
+	for _, s := range snapshots {
+		if s.Data == nil {
+			continue
 		}
 		batch.Queue(`
 			insert into projects (slug, state, template, created_at, updated_at, last_seq, doc)
@@ -49,12 +63,12 @@ func (p Projects) Apply(ctx context.Context, events []bus.Event) error {
 				state = excluded.state, template = excluded.template, created_at = excluded.created_at,
 				updated_at = excluded.updated_at, last_seq = excluded.last_seq, doc = excluded.doc
 			where projects.last_seq < excluded.last_seq`,
-			project.Slug, project.State, project.Template, project.CreatedAt, project.UpdatedAt, event.Seq, json.RawMessage(event.Data))
+			s.Slug, s.State, s.Template, s.CreatedAt, s.UpdatedAt, s.Seq, s.Data)
 	}
 	batch.Queue(`
 		insert into positions (projection, seq) values ($1, $2)
 		on conflict (projection) do update set seq = greatest(positions.seq, excluded.seq)`,
-		projection, events[len(events)-1].Seq)
+		projection, last)
 	return pgx.BeginFunc(ctx, p.Pool, func(tx pgx.Tx) error {
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return fmt.Errorf("store projects: %w", err)
