@@ -36,7 +36,9 @@ func checkAudit(ctx context.Context, t *testing.T, w *world, h history) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	rows, err := pool.Query(ctx, `select id, kind, project, state, rev, attempt, cancel_requested, actor, created_at, finished_at, last_seq, doc from operations`)
+	rows, err := pool.Query(ctx, `
+		select o.id, o.kind, o.project, o.state, o.rev, o.attempt, o.cancel_requested, o.actor, o.created_at, o.finished_at, o.last_seq, e.data
+		from operations o join operation_events e on e.seq = o.last_seq`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +79,7 @@ func checkAudit(ctx context.Context, t *testing.T, w *world, h history) {
 	}
 }
 
-// columns are what the table has beside the document; times in its precision.
+// columns are what the table has beside the snapshot; times in its precision.
 func columns(op contract.Operation) contract.Operation {
 	c := contract.Operation{
 		ID: op.ID, Kind: op.Kind, Project: op.Project, State: op.State, Rev: op.Rev, Attempt: op.Attempt,

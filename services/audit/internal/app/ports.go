@@ -108,14 +108,9 @@ type Headers struct {
 
 // Folded is what a batch of events makes of the view.
 type Folded struct {
-	Legal   []bool // for each event
-	Changed []Changed
-}
-
-// Changed is an operation after the last legal event of a batch.
-type Changed struct {
-	contract.Operation
-	Event int // index of that event in the batch
+	Legal []bool // for each event
+	// Changed are the operations after their last legal event of the batch.
+	Changed []contract.Operation
 }
 
 // Filter chooses operations; what is empty does not filter.

@@ -72,10 +72,10 @@ func fold(now map[string]contract.Operation, events []Event) Folded {
 			legal[i], last[e.Key] = true, i
 		}
 	}
-	changed := make([]Changed, 0, len(last))
+	changed := make([]contract.Operation, 0, len(last))
 	for i, e := range events {
 		if at, ok := last[e.Key]; ok && at == i {
-			changed = append(changed, Changed{Operation: *e.Operation, Event: i})
+			changed = append(changed, *e.Operation)
 		}
 	}
 	return Folded{Legal: legal, Changed: changed}

@@ -19,12 +19,6 @@ func (v View) Append(ctx context.Context, after uint64, events []app.Event, ids 
 		return nil
 	}
 	last := events[len(events)-1].Seq
-	bodies := make([]json.RawMessage, len(events)) // nil for what a column of type json would refuse
-	for i, e := range events {
-		if storable(e) {
-			bodies[i] = e.Data
-		}
-	}
 	return pgx.BeginFunc(ctx, v.Pool, func(tx pgx.Tx) error {
 		if err := claim(ctx, tx, after, last); err != nil {
 			return err
@@ -34,10 +28,10 @@ func (v View) Append(ctx context.Context, after uint64, events []app.Event, ids 
 			return err
 		}
 		folded := fold(now)
-		if err := insertEvents(ctx, tx, events, bodies, folded.Legal); err != nil {
+		if err := insertEvents(ctx, tx, events, folded.Legal); err != nil {
 			return err
 		}
-		if err := upsertOperations(ctx, tx, folded.Changed, bodies); err != nil {
+		if err := upsertOperations(ctx, tx, folded.Changed); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `update projection set seq = $1 where name = 'operations'`, int64(last)); err != nil {
@@ -83,7 +77,7 @@ func current(ctx context.Context, tx pgx.Tx, ids []string) (map[string]contract.
 	return now, nil
 }
 
-func insertEvents(ctx context.Context, tx pgx.Tx, events []app.Event, bodies []json.RawMessage, legal []bool) error {
+func insertEvents(ctx context.Context, tx pgx.Tx, events []app.Event, legal []bool) error {
 	columns := []string{
 		"seq", "event_id", "entity", "entity_id", "type", "project", "actor", "time", "legal", "data", "raw", "headers",
 	}
@@ -93,13 +87,13 @@ func insertEvents(ctx context.Context, tx pgx.Tx, events []app.Event, bodies []j
 		if err != nil {
 			return nil, fmt.Errorf("encode headers of event %d: %w", e.Seq, err)
 		}
-		var raw []byte
-		if bodies[i] == nil {
-			raw = append([]byte{}, e.Data...) // never nil, so that it is not null
+		data, raw := json.RawMessage(e.Data), []byte(nil)
+		if !storable(e) {
+			data, raw = nil, append([]byte{}, e.Data...) // never nil, so that it is not null
 		}
 		return []any{
 			int64(e.Seq), text(e.ID), text(e.Entity), text(e.Key), text(e.Type), text(e.Project), text(e.Actor),
-			e.Time, legal[i], bodies[i], raw, json.RawMessage(headers),
+			e.Time, legal[i], data, raw, json.RawMessage(headers),
 		}, nil
 	})
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"operation_events"}, columns, rows); err != nil {
@@ -109,35 +103,30 @@ func insertEvents(ctx context.Context, tx pgx.Tx, events []app.Event, bodies []j
 }
 
 const upsert = `
-insert into operations (id, kind, project, state, rev, attempt, cancel_requested, actor, created_at, finished_at, last_seq, doc)
+insert into operations (id, kind, project, state, rev, attempt, cancel_requested, actor, created_at, finished_at, last_seq)
 select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[], $7::boolean[],
-	$8::text[], $9::timestamptz[], $10::timestamptz[], $11::bigint[], $12::json[])
+	$8::text[], $9::timestamptz[], $10::timestamptz[], $11::bigint[])
 on conflict (id) do update set
 	kind = excluded.kind, project = excluded.project, state = excluded.state, rev = excluded.rev,
 	attempt = excluded.attempt, cancel_requested = excluded.cancel_requested, actor = excluded.actor,
-	created_at = excluded.created_at, finished_at = excluded.finished_at, last_seq = excluded.last_seq, doc = excluded.doc
+	created_at = excluded.created_at, finished_at = excluded.finished_at, last_seq = excluded.last_seq
 where operations.last_seq < excluded.last_seq`
 
-func upsertOperations(ctx context.Context, tx pgx.Tx, changed []app.Changed, bodies []json.RawMessage) error {
+func upsertOperations(ctx context.Context, tx pgx.Tx, changed []contract.Operation) error {
 	if len(changed) == 0 {
 		return nil
 	}
 	n := len(changed)
 	ids, kinds, projects, states, actors := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	revs, attempts, seqs := make([]int, n), make([]int, n), make([]int64, n)
-	cancels, docs := make([]bool, n), make([]json.RawMessage, n)
+	cancels := make([]bool, n)
 	created, finished := make([]time.Time, n), make([]*time.Time, n)
 	for i, c := range changed {
-		doc, err := document(c, bodies[c.Event])
-		if err != nil {
-			return err
-		}
 		ids[i], kinds[i], projects[i], states[i], actors[i] = c.ID, text(c.Kind), text(c.Project), string(c.State), text(c.Actor)
 		revs[i], attempts[i], seqs[i] = c.Rev, c.Attempt, int64(c.Seq)
-		cancels[i], docs[i] = c.CancelRequested, doc
-		created[i], finished[i] = c.CreatedAt, c.FinishedAt
+		cancels[i], created[i], finished[i] = c.CancelRequested, c.CreatedAt, c.FinishedAt
 	}
-	_, err := tx.Exec(ctx, upsert, ids, kinds, projects, states, revs, attempts, cancels, actors, created, finished, seqs, docs)
+	_, err := tx.Exec(ctx, upsert, ids, kinds, projects, states, revs, attempts, cancels, actors, created, finished, seqs)
 	if err != nil {
 		return fmt.Errorf("store %d operations: %w", n, err)
 	}

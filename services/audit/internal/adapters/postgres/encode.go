@@ -3,7 +3,6 @@ package postgres
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -26,20 +25,6 @@ func text(s string) string {
 		s = s[:maxText]
 	}
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
-}
-
-// document is an operation's snapshot as it came, or, where PostgreSQL would
-// refuse that, as it was understood.
-func document(c app.Changed, body json.RawMessage) (json.RawMessage, error) {
-	if body != nil {
-		return body, nil
-	}
-	c.Seq = 0
-	doc, err := json.Marshal(c.Operation)
-	if err != nil {
-		return nil, fmt.Errorf("encode operation %s: %w", c.ID, err)
-	}
-	return doc, nil
 }
 
 // storable tells whether a column of type json takes an event's body. One that

@@ -35,7 +35,7 @@ func (v View) Newest(ctx context.Context, filter app.Filter) (page []contract.Op
 	page = []contract.Operation{}
 	size := 0
 	for rows.Next() {
-		size += len(rows.RawValues()[0])
+		size += len(rows.RawValues()[0]) + len(rows.RawValues()[1])
 		if len(page) == filter.Limit || len(page) > 0 && size > maxPage {
 			return page, true, nil
 		}
@@ -61,33 +61,33 @@ func newest(filter app.Filter) (statement string, args []any) {
 		where = append(where, condition)
 	}
 	if len(filter.States) > 0 {
-		add("state = any(?)", filter.States)
+		add("o.state = any(?)", filter.States)
 	}
 	if filter.Project != "" {
-		add("project = ?", text(filter.Project))
+		add("o.project = ?", text(filter.Project))
 	}
 	if filter.Kind != "" {
-		add("kind = ?", text(filter.Kind))
+		add("o.kind = ?", text(filter.Kind))
 	}
 	if !filter.Since.IsZero() {
-		add("created_at >= ?", filter.Since)
+		add("o.created_at >= ?", filter.Since)
 	}
 	if filter.After.ID != "" {
-		add("(created_at, id) < (?, ?)", filter.After.CreatedAt, filter.After.ID)
+		add("(o.created_at, o.id) < (?, ?)", filter.After.CreatedAt, filter.After.ID)
 	}
-	statement = "select doc, last_seq from operations"
+	statement = selectOperations
 	if len(where) > 0 {
 		statement += " where " + strings.Join(where, " and ")
 	}
 	// One more than asked for tells whether there are more.
-	return statement + " order by created_at desc, id desc limit " + strconv.Itoa(filter.Limit+1), args
+	return statement + " order by o.created_at desc, o.id desc limit " + strconv.Itoa(filter.Limit+1), args
 }
 
 // Open implements app.View. The oldest come first; what does not fit in comes in
 // a later round.
 func (v View) Open(ctx context.Context, state contract.State, before time.Time) ([]contract.Operation, error) {
-	const statement = `select doc, last_seq from operations
-		where state in ('pending', 'running') and state = $1 and created_at < $2 order by created_at, id limit $3`
+	const statement = selectOperations + `
+		where o.state in ('pending', 'running') and o.state = $1 and o.created_at < $2 order by o.created_at, o.id limit $3`
 	rows, err := v.Pool.Query(ctx, statement, state, before, maxOpen)
 	if err != nil {
 		return nil, fmt.Errorf("query open operations: %w", err)
@@ -136,15 +136,15 @@ func (v View) History(ctx context.Context, id string, after uint64) (events []co
 	return events, false, nil
 }
 
-// operationOf reads the columns doc and last_seq.
+// operationOf reads a row of selectOperations.
 func operationOf(row pgx.CollectableRow) (contract.Operation, error) {
-	var doc []byte
+	var data, raw []byte
 	var seq int64
 	var op contract.Operation
-	if err := row.Scan(&doc, &seq); err != nil {
+	if err := row.Scan(&data, &raw, &seq); err != nil {
 		return op, err
 	}
-	if err := json.Unmarshal(doc, &op); err != nil {
+	if err := json.Unmarshal(append(data, raw...), &op); err != nil {
 		return op, fmt.Errorf("operation of event %d: %w", seq, err)
 	}
 	op.Seq = uint64(seq)

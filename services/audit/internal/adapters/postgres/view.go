@@ -20,6 +20,10 @@ type View struct{ Pool *pgxpool.Pool }
 // belong to the whole database, so the schema is part of the name.
 const rebuildChannel = `current_schema() || '_rebuild'`
 
+// selectOperations reads what operationOf takes: an operation's snapshot is the
+// body of its last legal event.
+const selectOperations = `select e.data, e.raw, o.last_seq from operations o join operation_events e on e.seq = o.last_seq`
+
 // Position implements app.View.
 func (v View) Position(ctx context.Context) (uint64, error) {
 	var seq int64
@@ -60,7 +64,7 @@ func (v View) Reset(ctx context.Context, first uint64) (done bool, err error) {
 
 // Operation implements app.View.
 func (v View) Operation(ctx context.Context, id string) (contract.Operation, bool, error) {
-	rows, err := v.Pool.Query(ctx, `select doc, last_seq from operations where id = $1`, id)
+	rows, err := v.Pool.Query(ctx, selectOperations+` where o.id = $1`, id)
 	if err != nil {
 		return contract.Operation{}, false, fmt.Errorf("read operation: %w", err)
 	}
