@@ -28,6 +28,8 @@ type Conn struct {
 	service  string
 	instance string
 	live     *hub
+	ends     shared[uint64] // by stream and filter
+	loads    shared[loaded] // by id of the operation
 }
 
 // Options tells who connects, and where to.

@@ -21,66 +21,101 @@ type OutputSink interface {
 	Gap(after, before uint64) error
 	// Idle comes when nothing else did for a while.
 	Idle() error
+	// End comes last, once all output was seen: the operation as it ended.
+	End(contract.Operation) error
 }
 
 // Follow says how to follow an output.
 type Follow struct {
 	After uint64        // cursor: what was seen last, 0 for nothing
 	Idle  time.Duration // how often a quiet follower hears Idle
+	// Begin is how long it may take to find the operation and the cursor, where
+	// NATS does not answer; 0 for as long as it takes.
+	Begin time.Duration
 	// Once ends with what there is by now, also where the operation goes on.
 	Once bool
 }
 
 // FollowOutput feeds the output of an operation after a cursor to a sink, each
 // chunk exactly once and in order, history and live alike, until the operation
-// has ended and all of its output was seen. It returns the operation as it
-// ended. A cursor whose next chunk is gone is ErrCursorExpired; without a
-// cursor (0) what is gone is told as a gap.
-func (c *Conn) FollowOutput(ctx context.Context, id string, how Follow, sink OutputSink) (contract.Operation, error) {
-	after := how.After
-	live := newReader()
-	leaveOutput, err := c.live.join(contract.OutputSubject(id), "", live)
+// has ended and all of its output was seen. An operation that the log does not
+// hold is contract.ErrNotFound, and a cursor whose next chunk is gone
+// ErrCursorExpired, both before the sink hears anything; without a cursor (0)
+// what is gone is told as a gap.
+func (c *Conn) FollowOutput(ctx context.Context, id string, how Follow, sink OutputSink) error {
+	f := &outputFollower{conn: c, id: id, sink: sink, live: newReader()}
+	leave, err := f.join()
 	if err != nil {
-		return contract.Operation{}, err
+		return err
 	}
-	defer leaveOutput()
-	leaveStates, err := c.live.join(contract.SubjectEventLive, id, live)
-	if err != nil {
-		return contract.Operation{}, err
+	defer leave()
+	if err := f.begin(ctx, how); err != nil || how.Once {
+		return err
 	}
-	defer leaveStates()
-
-	f := outputFollower{conn: c, id: id, sink: sink}
-	f.tail = tail{
-		conn: c, stream: contract.StreamOutput, filter: contract.OutputSubject(id), last: after,
-		previous: func(_ uint64, h nats.Header) uint64 { return expectedLast(h) },
-		emit:     func(e entry) error { return sink.Chunk(chunkOf(e)) },
-		gap: func(last, before uint64) error {
-			if after > 0 && last == after && !f.resumed {
-				return fmt.Errorf("after %d comes %d: %w", after, before, ErrCursorExpired)
-			}
-			return sink.Gap(last+1, before-1)
-		},
-	}
-	if err := f.checkCursor(ctx, after); err != nil {
-		return contract.Operation{}, err
-	}
-	if err := f.reload(ctx); err != nil {
-		return contract.Operation{}, err
-	}
-	if how.Once {
-		return f.op, nil
-	}
-	return f.run(ctx, live, how.Idle)
+	return f.run(ctx, how.Idle)
 }
 
+// outputFollower lives on the heap, and its methods take no operation by value
+// while they wait: of the thousands of goroutines that wait in run, each keeps
+// its stack small.
 type outputFollower struct {
 	conn    *Conn
 	id      string
 	sink    OutputSink
+	live    *reader
 	tail    tail
 	op      contract.Operation
 	resumed bool // the first chunk after the cursor was seen
+}
+
+// join has live receive the output, and what happens to the operation.
+func (f *outputFollower) join() (leave func(), err error) {
+	leaveOutput, err := f.conn.live.join(contract.OutputSubject(f.id), "", f.live)
+	if err != nil {
+		return nil, err
+	}
+	leaveStates, err := f.conn.live.join(contract.SubjectEventLive, f.id, f.live)
+	if err != nil {
+		leaveOutput()
+		return nil, err
+	}
+	return func() { leaveStates(); leaveOutput() }, nil
+}
+
+// begin tells the operation as it is, and all output so far.
+func (f *outputFollower) begin(ctx context.Context, how Follow) error {
+	f.tail = tail{
+		conn: f.conn, stream: contract.StreamOutput, filter: contract.OutputSubject(f.id), last: how.After,
+		previous: func(_ uint64, h nats.Header) uint64 { return expectedLast(h) },
+		emit:     func(e entry) error { return f.sink.Chunk(chunkOf(e)) },
+		gap: func(last, before uint64) error {
+			if how.After > 0 && last == how.After && !f.resumed {
+				return fmt.Errorf("after %d comes %d: %w", how.After, before, ErrCursorExpired)
+			}
+			return f.sink.Gap(last+1, before-1)
+		},
+	}
+	op, err := f.find(ctx, how)
+	if err == nil {
+		err = f.see(ctx, op)
+	}
+	if err == nil && how.Once && !op.State.Ended() {
+		err = f.sink.End(op)
+	}
+	return err
+}
+
+func (f *outputFollower) find(ctx context.Context, how Follow) (contract.Operation, error) {
+	if how.Begin > 0 {
+		var cancel func()
+		ctx, cancel = context.WithTimeout(ctx, how.Begin)
+		defer cancel()
+	}
+	op, err := f.conn.Load(ctx, f.id)
+	if err == nil {
+		err = f.checkCursor(ctx, how.After)
+	}
+	return op, err
 }
 
 // checkCursor refuses a cursor before anything is sent: one whose successor is
@@ -114,7 +149,8 @@ func (f *outputFollower) checkCursor(ctx context.Context, after uint64) error {
 	return nil
 }
 
-func (f *outputFollower) run(ctx context.Context, live *reader, idle time.Duration) (contract.Operation, error) {
+// run waits for what is new until the operation has ended.
+func (f *outputFollower) run(ctx context.Context, idle time.Duration) error {
 	idler := time.NewTicker(idle)
 	defer idler.Stop()
 	poll := time.NewTicker(tailPoll)
@@ -123,23 +159,32 @@ func (f *outputFollower) run(ctx context.Context, live *reader, idle time.Durati
 		var err error
 		select {
 		case <-ctx.Done():
-			return f.op, context.Cause(ctx)
+			return context.Cause(ctx)
 		case <-idler.C:
 			err = f.sink.Idle()
 		case <-poll.C:
 			err = f.reload(ctx)
-		case m := <-live.ch:
-			err = f.take(ctx, m)
-			if err == nil && live.missed.Load() && len(live.ch) == 0 {
-				live.missed.Store(false)
-				err = f.reload(ctx)
-			}
+		case m := <-f.live.ch:
+			err = f.next(ctx, m)
 		}
 		if err != nil {
-			return f.op, err
+			return err
 		}
 	}
-	return f.op, nil
+	return nil
+}
+
+// next takes a live message, and looks after the last of those that came whether
+// others were dropped.
+func (f *outputFollower) next(ctx context.Context, m *nats.Msg) error {
+	if err := f.take(ctx, m); err != nil {
+		return err
+	}
+	if f.live.missed.Load() && len(f.live.ch) == 0 {
+		f.live.missed.Store(false)
+		return f.reload(ctx)
+	}
+	return nil
 }
 
 func (f *outputFollower) take(ctx context.Context, m *nats.Msg) error {
@@ -177,15 +222,15 @@ func (f *outputFollower) reload(ctx context.Context) error {
 func (f *outputFollower) see(ctx context.Context, op contract.Operation) error {
 	first := f.op.Seq == 0
 	f.op = op
-	if !first && !op.State.Ended() {
-		return f.sink.State(op)
-	}
-	if first && !op.State.Ended() {
-		if err := f.sink.State(op); err != nil {
+	if !op.State.Ended() {
+		if err := f.sink.State(op); err != nil || !first {
 			return err
 		}
 	}
-	return f.catchUp(ctx)
+	if err := f.catchUp(ctx); err != nil || !op.State.Ended() {
+		return err
+	}
+	return f.sink.End(op)
 }
 
 func (f *outputFollower) catchUp(ctx context.Context) error {

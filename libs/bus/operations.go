@@ -13,20 +13,56 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// Load reads an operation as the log has it now, or contract.ErrNotFound.
+// Load reads an operation as the log has it now, or contract.ErrNotFound. What it
+// points to may be shared, and is only for reading. An answer that is lost is
+// asked for again until ctx ends.
 func (c *Conn) Load(ctx context.Context, id string) (contract.Operation, error) {
-	var op contract.Operation
-	e, err := c.lastEvent(ctx, contract.EntityOperation, id, &op)
-	if err == nil && guarded(e, id) || errors.Is(err, contract.ErrNotFound) || e.Seq == 0 {
-		op.Seq = e.Seq
-		return op, err
+	for {
+		found, err := c.loads.do(ctx, id, func(ctx context.Context) (loaded, error) { return c.load(ctx, id) })
+		if err == nil {
+			return found.op, found.err
+		}
+		if wait(ctx, 50*time.Millisecond) != nil {
+			return contract.Operation{}, fmt.Errorf("operation %s: %w", id, err)
+		}
+	}
+}
+
+// loaded is an answer of the log: an operation, or why there is none.
+type loaded struct {
+	op  contract.Operation
+	err error
+}
+
+// load fails where there was no answer.
+func (c *Conn) load(ctx context.Context, id string) (loaded, error) {
+	e, err := c.last(ctx, contract.StreamEvents, contract.EventFilter(contract.EntityOperation, id))
+	if err != nil {
+		return answered(contract.Operation{}, id, err)
+	}
+	if guarded(e, id) {
+		var found loaded
+		event, err := eventOf(e.Subject, e.Seq, e.Time, e.Header, e.Data)
+		if err == nil {
+			found.op, err = event.Operation()
+		}
+		found.err = err
+		return found, nil
 	}
 	// Somebody published it by hand. Every reader folds, and so sees the same.
-	if op, err = c.fold(ctx, id); err != nil {
-		return op, err
-	}
+	op, err := c.fold(ctx, id)
 	op.Seq = e.Seq
-	return op, nil
+	return answered(op, id, err)
+}
+
+func answered(op contract.Operation, id string, err error) (loaded, error) {
+	switch {
+	case errors.Is(err, contract.ErrNotFound):
+		return loaded{err: fmt.Errorf("operation %s: %w", id, contract.ErrNotFound)}, nil
+	case err != nil:
+		return loaded{}, err
+	}
+	return loaded{op: op}, nil
 }
 
 // guarded tells whether an event was appended by this package, which lets
@@ -45,7 +81,7 @@ func (c *Conn) fold(ctx context.Context, id string) (contract.Operation, error) 
 		folded.Add(event)
 	}
 	if folded.Operation == nil {
-		return contract.Operation{}, fmt.Errorf("operation %s: %w", id, contract.ErrNotFound)
+		return contract.Operation{}, contract.ErrNotFound
 	}
 	return *folded.Operation, nil
 }
@@ -70,27 +106,6 @@ func (f *Fold) Add(e Event) (snapshot *contract.Operation, legal bool) {
 	}
 	f.Operation = &op
 	return &op, true
-}
-
-// lastEvent reads the newest snapshot of an entity. Answers that are lost are
-// asked for again until ctx ends.
-func (c *Conn) lastEvent(ctx context.Context, entity, id string, snapshot any) (entry, error) {
-	for {
-		e, err := c.last(ctx, contract.StreamEvents, contract.EventFilter(entity, id))
-		if err == nil {
-			err = json.Unmarshal(e.Data, snapshot)
-			if err != nil {
-				return e, fmt.Errorf("%s %s at %d: %w", entity, id, e.Seq, err)
-			}
-			return e, nil
-		}
-		if errors.Is(err, contract.ErrNotFound) {
-			return e, fmt.Errorf("%s %s: %w", entity, id, err)
-		}
-		if wait(ctx, 50*time.Millisecond) != nil {
-			return e, fmt.Errorf("%s %s: %w", entity, id, err)
-		}
-	}
 }
 
 // Append stores a change of an operation: prev is nil for a new one, else as it

@@ -2,20 +2,31 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// Project reads a project as the log has it now, or contract.ErrNotFound.
+// Project reads a project as the log has it now, or contract.ErrNotFound. An
+// answer that is lost is asked for again until ctx ends.
 func (c *Conn) Project(ctx context.Context, slug string) (contract.Project, error) {
 	var project contract.Project
-	e, err := c.lastEvent(ctx, contract.EntityProject, slug, &project)
-	if err != nil {
-		return project, err
+	for {
+		e, err := c.last(ctx, contract.StreamEvents, contract.EventFilter(contract.EntityProject, slug))
+		if err == nil {
+			if err := json.Unmarshal(e.Data, &project); err != nil {
+				return project, fmt.Errorf("project %s at %d: %w", slug, e.Seq, err)
+			}
+			project.Seq = e.Seq
+			return project, nil
+		}
+		if errors.Is(err, contract.ErrNotFound) || wait(ctx, 50*time.Millisecond) != nil {
+			return project, fmt.Errorf("project %s: %w", slug, err)
+		}
 	}
-	project.Seq = e.Seq
-	return project, nil
 }
 
 // UpdateProject loads a project, or nil where there is none, appends the event

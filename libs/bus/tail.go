@@ -122,9 +122,15 @@ func (t *tail) batch(ctx context.Context) (n int, err error) {
 // newest is the sequence of the last message under the filter, 0 for none.
 func (t *tail) newest(ctx context.Context) (uint64, error) {
 	for {
-		e, err := t.conn.last(ctx, t.stream, t.filter)
-		if err == nil || errors.Is(err, contract.ErrNotFound) {
-			return e.Seq, nil
+		seq, err := t.conn.ends.do(ctx, t.stream+" "+t.filter, func(ctx context.Context) (uint64, error) {
+			e, err := t.conn.last(ctx, t.stream, t.filter)
+			if errors.Is(err, contract.ErrNotFound) {
+				err = nil
+			}
+			return e.Seq, err
+		})
+		if err == nil {
+			return seq, nil
 		}
 		if err := wait(ctx, 50*time.Millisecond); err != nil {
 			return 0, err

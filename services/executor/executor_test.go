@@ -102,7 +102,7 @@ func (w *world) ended(op contract.Operation) (contract.Operation, string) {
 		return err
 	})
 	out := &printed{}
-	if _, err := w.conn.FollowOutput(w.Context(), op.ID, bus.Follow{Idle: time.Second}, out); err != nil {
+	if err := w.conn.FollowOutput(w.Context(), op.ID, bus.Follow{Idle: time.Second}, out); err != nil {
 		w.Fatal(err)
 	}
 	return op, out.String()
@@ -115,6 +115,7 @@ func (p *printed) Chunk(c contract.Chunk) error { _, err := p.Write(c.Data); ret
 func (*printed) State(contract.Operation) error { return nil }
 func (*printed) Gap(uint64, uint64) error       { return errors.New("a gap") }
 func (*printed) Idle() error                    { return nil }
+func (*printed) End(contract.Operation) error   { return nil }
 
 func script(text string) contract.Command {
 	return contract.Command{Shell: &contract.Shell{Script: text}}
@@ -179,7 +180,7 @@ func TestASecondExecutorJoinsTheCommandOfOneThatStops(t *testing.T) {
 	op := w.ask(contract.KindShell, script("echo begun; while [ ! -e go ]; do sleep 0.05; done; echo done"))
 	testkit.Eventually(t, func() error {
 		out := &printed{}
-		if _, err := w.conn.FollowOutput(t.Context(), op.ID, bus.Follow{Once: true}, out); err != nil || out.Len() == 0 {
+		if err := w.conn.FollowOutput(t.Context(), op.ID, bus.Follow{Once: true}, out); err != nil || out.Len() == 0 {
 			return fmt.Errorf("nothing printed yet: %w", err)
 		}
 		return nil

@@ -43,10 +43,13 @@ func (o *output) Gap(after, before uint64) error {
 // Idle implements bus.OutputSink.
 func (o *output) Idle() error { return errors.New("nothing came for long") }
 
+// End implements bus.OutputSink.
+func (o *output) End(contract.Operation) error { return nil }
+
 // output reads the output of an operation that has ended.
 func (w *world) output(ctx context.Context, id string) (*output, error) {
 	o := &output{text: map[string][]byte{}, attempts: map[int]int{}}
-	if _, err := w.conn.FollowOutput(ctx, id, bus.Follow{Idle: 20 * time.Second}, o); err != nil {
+	if err := w.conn.FollowOutput(ctx, id, bus.Follow{Idle: 20 * time.Second}, o); err != nil {
 		return nil, fmt.Errorf("output of %s: %w", id, err)
 	}
 	return o, nil

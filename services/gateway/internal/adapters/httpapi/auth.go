@@ -51,21 +51,29 @@ type contextKey struct{}
 func authenticate(keys Keys) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			secret := secretOf(r)
-			id, name, ok := keys.Find(secret)
-			if !ok {
-				w.Header().Set("WWW-Authenticate", "Bearer")
-				detail := "the API key is not known"
-				if secret == "" {
-					detail = "an API key is needed, in the header X-API-Key or Authorization: Bearer"
-				}
-				api.WriteProblem(w, http.StatusUnauthorized, contract.CodeUnauthorized, detail)
+			if known := withKey(keys, r); known != nil {
+				next.ServeHTTP(w, known)
 				return
 			}
-			ctx := context.WithValue(r.Context(), contextKey{}, keyContext{id: id, name: name})
-			next.ServeHTTP(w, r.WithContext(bus.WithActor(ctx, "key:"+name)))
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			detail := "the API key is not known"
+			if secretOf(r) == "" {
+				detail = "an API key is needed, in the header X-API-Key or Authorization: Bearer"
+			}
+			api.WriteProblem(w, http.StatusUnauthorized, contract.CodeUnauthorized, detail)
 		})
 	}
+}
+
+// withKey is the request with its key in the context, nil where it has none that
+// is known.
+func withKey(keys Keys, r *http.Request) *http.Request {
+	id, name, ok := keys.Find(secretOf(r))
+	if !ok {
+		return nil
+	}
+	ctx := context.WithValue(r.Context(), contextKey{}, keyContext{id: id, name: name})
+	return r.WithContext(bus.WithActor(ctx, "key:"+name))
 }
 
 // secretOf is the key that a request carries, "" for none.

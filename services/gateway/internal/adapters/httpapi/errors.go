@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
+	"github.com/google/uuid"
 
 	"github.com/orchard9/rdev/libs/api"
 	"github.com/orchard9/rdev/libs/bus"
@@ -56,9 +57,9 @@ func (h *handlers) writeError(w http.ResponseWriter, r *http.Request, err error)
 	}
 	problem := h.problemOf(err)
 	if problem == nil {
-		request := middleware.GetReqID(r.Context())
-		h.Logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "request", request, "error", err)
-		problem = &contract.Error{Code: contract.CodeInternal, Detail: "something went wrong here; the log has it under request " + request}
+		id := uuid.NewString()
+		h.Logger.Error("request failed", "id", id, "method", r.Method, "path", r.URL.Path, "error", err)
+		problem = &contract.Error{Code: contract.CodeInternal, Detail: "something went wrong here; the log has it under the id " + id}
 	}
 	api.WriteError(w, problem)
 }
@@ -81,8 +82,9 @@ func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 		r.Method+" is not for "+r.URL.Path+", which takes "+strings.Join(allowed, ", "))
 }
 
-// recoverPanic answers for a handler that could not.
-func (h *handlers) recoverPanic(next http.Handler) http.Handler {
+// edge is around every request: HEAD is answered as GET would be, without the
+// body, and where a handler panics it answers for it.
+func (h *handlers) edge(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if v := recover(); v != nil {
@@ -93,6 +95,9 @@ func (h *handlers) recoverPanic(next http.Handler) http.Handler {
 				api.WriteProblem(w, http.StatusInternalServerError, contract.CodeInternal, "something went wrong here")
 			}
 		}()
+		if r.Method == http.MethodHead {
+			chi.RouteContext(r.Context()).RouteMethod = http.MethodGet
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -102,7 +102,7 @@ func (f frames) Gap(after, before uint64) error {
 
 func (f frames) Idle() error { return f.to.beat() }
 
-func (f frames) end(op contract.Operation) error { return f.send(0, "end", view(op)) }
+func (f frames) End(op contract.Operation) error { return f.send(0, "end", view(op)) }
 
 func (f frames) problem(p *contract.Error) error { return f.send(0, "error", p) }
 

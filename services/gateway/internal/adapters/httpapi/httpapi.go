@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/orchard9/rdev/libs/api"
 	"github.com/orchard9/rdev/libs/bus"
@@ -28,7 +27,7 @@ type Log interface {
 	Load(ctx context.Context, id string) (contract.Operation, error)
 	History(ctx context.Context, entity, id string, upTo uint64) ([]bus.Event, error)
 	AwaitEnd(ctx context.Context, op contract.Operation) (contract.Operation, error)
-	FollowOutput(ctx context.Context, id string, how bus.Follow, sink bus.OutputSink) (contract.Operation, error)
+	FollowOutput(ctx context.Context, id string, how bus.Follow, sink bus.OutputSink) error
 	TailEvents(ctx context.Context, after uint64, interval time.Duration, emit func(bus.Event) error, idle func() error) error
 	LastEvent(ctx context.Context) (uint64, error)
 }
@@ -74,7 +73,7 @@ func New(cfg Config) (*chi.Mux, error) {
 	}
 	h := &handlers{Config: cfg, spec: described}
 	r := chi.NewRouter()
-	r.Use(middleware.RequestID, h.recoverPanic, h.logRequest, middleware.GetHead)
+	r.Use(h.edge, h.logRequest)
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
 		api.WriteProblem(w, http.StatusNotFound, contract.CodeNotFound, "there is nothing here; see /docs")
 	})
@@ -118,13 +117,11 @@ func New(cfg Config) (*chi.Mux, error) {
 // handle gives a handler its deadline, 0 for none, and its error to writeError.
 // The query parameters are all that it takes: one that is misspelled would
 // change what is asked for, and nobody would know.
-func (h *handlers) handle(timeout time.Duration, f func(http.ResponseWriter, *http.Request) error, parameters ...string) http.HandlerFunc {
+func (h *handlers) handle(timeout time.Duration, f handler, parameters ...string) http.HandlerFunc {
+	if timeout > 0 {
+		f = f.within(timeout)
+	}
 	return func(w http.ResponseWriter, r *http.Request) {
-		if timeout > 0 {
-			ctx, cancel := context.WithTimeout(r.Context(), timeout)
-			defer cancel()
-			r = r.WithContext(ctx)
-		}
 		err := checkQuery(r, parameters)
 		if err == nil {
 			err = f(w, r)
@@ -132,6 +129,17 @@ func (h *handlers) handle(timeout time.Duration, f func(http.ResponseWriter, *ht
 		if err != nil {
 			h.writeError(w, r, err)
 		}
+	}
+}
+
+// handler answers a request, or returns why it cannot.
+type handler func(http.ResponseWriter, *http.Request) error
+
+func (f handler) within(timeout time.Duration) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		ctx, cancel := context.WithTimeout(r.Context(), timeout)
+		defer cancel()
+		return f(w, r.WithContext(ctx))
 	}
 }
 

@@ -37,70 +37,94 @@ func cursorOf(r *http.Request) (after uint64, given bool, err error) {
 
 // outputRequest is what all forms of an operation's output have in common.
 type outputRequest struct {
-	operation contract.Operation // as it is at the start
-	after     uint64
-	once      bool // what there is by now, and no more
+	id    string
+	after uint64
+	once  bool // what there is by now, and no more
 }
 
-// outputOf reads the request. A stream waits for as long as it takes, but not
-// for its beginning.
-func (h *handlers) outputOf(r *http.Request) (outputRequest, error) {
-	id, err := operationID(r)
-	if err != nil {
-		return outputRequest{}, err
+func outputOf(r *http.Request) (out outputRequest, err error) {
+	if out.id, err = operationID(r); err != nil {
+		return out, err
 	}
-	after, _, err := cursorOf(r)
-	if err != nil {
-		return outputRequest{}, err
+	if out.after, _, err = cursorOf(r); err != nil {
+		return out, err
 	}
-	once := false
 	switch follow := r.URL.Query().Get("follow"); follow {
 	case "", "true":
 	case "false":
-		once = true
+		out.once = true
 	default:
-		return outputRequest{}, invalidQuery("follow", "must be true or false")
+		return out, invalidQuery("follow", "must be true or false")
 	}
+	return out, nil
+}
+
+// find refuses an operation that does not exist.
+func (h *handlers) find(r *http.Request, id string) error {
 	ctx, cancel := context.WithTimeout(r.Context(), api.TimeoutFastLookup)
 	defer cancel()
-	op, err := h.load(ctx, id)
-	return outputRequest{operation: op, after: after, once: once}, err
+	_, err := h.load(ctx, id)
+	return err
 }
 
-// followOutput feeds the output to a sink, and returns the operation as it ended.
-func (h *handlers) followOutput(ctx context.Context, out outputRequest, to bus.OutputSink) (contract.Operation, error) {
-	op, err := h.Log.FollowOutput(ctx, out.operation.ID, bus.Follow{After: out.after, Idle: h.Heartbeat, Once: out.once}, to)
+// followOutput feeds the output to a sink until the operation has ended. It waits
+// for as long as it takes, but not for the beginning.
+func (h *handlers) followOutput(ctx context.Context, out outputRequest, to bus.OutputSink) error {
+	err := h.Log.FollowOutput(ctx, out.id, bus.Follow{After: out.after, Idle: h.Heartbeat, Begin: api.TimeoutFastLookup, Once: out.once}, to)
 	if errors.Is(err, contract.ErrNotFound) {
-		return out.operation, nil // the log has forgotten it, and the output before it
+		return h.endForgotten(ctx, out.id, to)
 	}
-	return op, err
+	return err
 }
 
-func (h *handlers) outputFrames(to sender, out outputRequest) frames {
-	return frames{to: to, chunks: &h.chunks, operation: out.operation.ID}
-}
-
-func (h *handlers) streamOutput(w http.ResponseWriter, r *http.Request) error {
-	out, err := h.outputOf(r)
+// endForgotten tells of an operation that the log has forgotten, and with it its
+// output, what the audit knows.
+func (h *handlers) endForgotten(ctx context.Context, id string, to bus.OutputSink) error {
+	ctx, cancel := context.WithTimeout(ctx, api.TimeoutFastLookup)
+	defer cancel()
+	op, err := h.load(ctx, id)
 	if err != nil {
 		return err
 	}
+	return to.End(op)
+}
+
+func (h *handlers) outputFrames(to sender, out outputRequest) frames {
+	return frames{to: to, chunks: &h.chunks, operation: out.id}
+}
+
+func (h *handlers) streamOutput(w http.ResponseWriter, r *http.Request) error {
+	out, err := outputOf(r)
+	if err != nil {
+		return err
+	}
+	if r.Method == http.MethodHead {
+		return h.headOutput(w, r, out.id)
+	}
 	ctx, done := h.streaming(r)
 	defer done()
-	if accept := r.Header.Get("Accept"); strings.Contains(accept, "text/plain") && !strings.Contains(accept, "text/event-stream") {
-		return h.plainOutput(ctx, w, r, out)
+	if wantsText(r) {
+		return h.plainOutput(ctx, w, out)
 	}
 	to := &sseLater{w: w}
-	if r.Method == http.MethodHead {
-		to.begin()
-		return nil
+	return h.breakOff(to, h.followOutput(ctx, out, h.outputFrames(to, out)))
+}
+
+func (h *handlers) headOutput(w http.ResponseWriter, r *http.Request, id string) error {
+	err := h.find(r, id)
+	switch {
+	case err != nil:
+	case wantsText(r):
+		(&plainSink{w: w}).begin()
+	default:
+		newSSE(w)
 	}
-	output := h.outputFrames(to, out)
-	op, err := h.followOutput(ctx, out, output)
-	if err == nil {
-		return ignoreLost(output.end(op))
-	}
-	return h.breakOff(to, err)
+	return err
+}
+
+func wantsText(r *http.Request) bool {
+	accept := r.Header.Get("Accept")
+	return strings.Contains(accept, "text/plain") && !strings.Contains(accept, "text/event-stream")
 }
 
 // sseLater begins the response with the first frame, so that what is wrong with
@@ -126,7 +150,7 @@ func (l *sseLater) beat() error        { return l.begin().beat() }
 // after it the client is told where there is something to tell, and otherwise
 // sees the stream break off, and resumes.
 func (h *handlers) breakOff(to *sseLater, err error) error {
-	if !to.begun() {
+	if err == nil || !to.begun() {
 		return err
 	}
 	if problem := h.problemOf(err); problem != nil && problem.Code != contract.CodeUnavailable {
@@ -141,18 +165,11 @@ func ignoreLost(error) error { return nil }
 // plainOutput writes stdout and stderr as the command did, and an agent's events
 // as JSON lines, until the operation has ended. What is cut off must not look
 // like the end: the connection breaks.
-func (h *handlers) plainOutput(ctx context.Context, w http.ResponseWriter, r *http.Request, out outputRequest) error {
+func (h *handlers) plainOutput(ctx context.Context, w http.ResponseWriter, out outputRequest) error {
 	plain := &plainSink{w: w, control: http.NewResponseController(w)}
-	if r.Method == http.MethodHead {
-		plain.begin()
-		return nil
-	}
-	_, err := h.followOutput(ctx, out, plain)
-	switch {
-	case err != nil && plain.begun:
+	err := h.followOutput(ctx, out, plain)
+	if err != nil && plain.begun {
 		panic(http.ErrAbortHandler)
-	case err == nil:
-		plain.begin()
 	}
 	return err
 }
@@ -202,3 +219,8 @@ func (p *plainSink) Gap(after, before uint64) error {
 }
 
 func (p *plainSink) Idle() error { return nil }
+
+func (p *plainSink) End(contract.Operation) error {
+	p.begin()
+	return nil
+}

@@ -12,8 +12,11 @@ import (
 
 // streamOutputWS is streamOutput over a WebSocket: the same frames as JSON.
 func (h *handlers) streamOutputWS(w http.ResponseWriter, r *http.Request) error {
-	out, err := h.outputOf(r)
+	out, err := outputOf(r)
 	if err != nil {
+		return err
+	}
+	if err := h.find(r, out.id); err != nil { // once it is a WebSocket there is no status
 		return err
 	}
 	conn, err := websocket.Accept(w, r, nil)
@@ -24,11 +27,10 @@ func (h *handlers) streamOutputWS(w http.ResponseWriter, r *http.Request) error 
 	ctx, done := h.streaming(r)
 	defer done()
 	to := h.outputFrames(&webSocket{conn: conn, ctx: conn.CloseRead(ctx)}, out)
-	op, err := h.followOutput(ctx, out, to)
+	err = h.followOutput(ctx, out, to)
 	status, reason := websocket.StatusNormalClosure, "the operation has ended"
 	switch {
 	case err == nil:
-		err = to.end(op)
 	case errors.Is(err, errServerStops):
 		status, reason, err = websocket.StatusGoingAway, "the gateway stops", nil
 	default:
