@@ -207,7 +207,7 @@ func TestOutputHasNoGapAcrossARestart(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := &reading{}
-			if err := c.FollowOutput(ctx, op.ID, bus.Follow{Idle: time.Minute}, got); err != nil {
+			if err := follow(ctx, c, op.ID, bus.Follow{Idle: time.Minute}, got); err != nil {
 				t.Fatal(err)
 			}
 			if got.text != want.String() || got.gaps > 0 || len(got.seqs) != n {

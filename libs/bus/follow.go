@@ -12,116 +12,114 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// OutputSink takes what a follower of an operation sees. An error ends it.
+// OutputSink takes what a follower of an operation sees. An error ends it. The
+// operations are shared with other followers, and only for reading.
 type OutputSink interface {
 	Chunk(contract.Chunk) error
 	// State is the operation whenever it changes, and at the start.
-	State(contract.Operation) error
+	State(*contract.Operation) error
 	// Gap says that chunks between two sequences are not kept any more.
 	Gap(after, before uint64) error
 	// Idle comes when nothing else did for a while.
 	Idle() error
 	// End comes last, once all output was seen: the operation as it ended.
-	End(contract.Operation) error
+	End(*contract.Operation) error
 }
 
 // Follow says how to follow an output.
 type Follow struct {
 	After uint64        // cursor: what was seen last, 0 for nothing
 	Idle  time.Duration // how often a quiet follower hears Idle
-	// Begin is how long it may take to find the operation and the cursor, where
-	// NATS does not answer; 0 for as long as it takes.
-	Begin time.Duration
 	// Once ends with what there is by now, also where the operation goes on.
 	Once bool
 }
 
-// FollowOutput feeds the output of an operation after a cursor to a sink, each
-// chunk exactly once and in order, history and live alike, until the operation
-// has ended and all of its output was seen. An operation that the log does not
-// hold is contract.ErrNotFound, and a cursor whose next chunk is gone
-// ErrCursorExpired, both before the sink hears anything; without a cursor (0)
-// what is gone is told as a gap.
-func (c *Conn) FollowOutput(ctx context.Context, id string, how Follow, sink OutputSink) error {
-	f := &outputFollower{conn: c, id: id, sink: sink, live: newReader()}
-	leave, err := f.join()
-	if err != nil {
-		return err
-	}
-	defer leave()
-	if err := f.begin(ctx, how); err != nil || how.Once {
-		return err
-	}
-	return f.run(ctx, how.Idle)
-}
-
-// outputFollower lives on the heap, and its methods take no operation by value
-// while they wait: of the thousands of goroutines that wait in run, each keeps
-// its stack small.
-type outputFollower struct {
+// OutputFollower follows the output of one operation. It belongs to one caller.
+//
+// Thousands of goroutines wait in Feed, so it takes and keeps operations by
+// reference: their stacks stay small.
+type OutputFollower struct {
 	conn    *Conn
 	id      string
-	sink    OutputSink
+	how     Follow
 	live    *reader
+	leave   func()
 	tail    tail
-	op      contract.Operation
+	op      *contract.Operation // as it was seen last
+	sink    OutputSink
 	resumed bool // the first chunk after the cursor was seen
 }
 
+// FollowOutput finds an operation, whose output Feed then tells. One that the log
+// does not hold is contract.ErrNotFound, and a cursor whose next chunk is gone
+// ErrCursorExpired. The caller has to call Close.
+func (c *Conn) FollowOutput(ctx context.Context, id string, how Follow) (*OutputFollower, error) {
+	f := &OutputFollower{conn: c, id: id, how: how, live: newReader()}
+	f.tail = tail{
+		conn: c, stream: contract.StreamOutput, filter: contract.OutputSubject(id), last: how.After,
+		previous: func(_ uint64, h nats.Header) uint64 { return expectedLast(h) },
+		emit:     func(e entry) error { return f.sink.Chunk(chunkOf(e)) },
+		gap:      f.gap,
+	}
+	if err := f.join(); err != nil {
+		return nil, err
+	}
+	op, err := c.Load(ctx, id)
+	if err == nil {
+		f.op = &op
+		err = f.checkCursor(ctx, how.After)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
 // join has live receive the output, and what happens to the operation.
-func (f *outputFollower) join() (leave func(), err error) {
+func (f *OutputFollower) join() error {
 	leaveOutput, err := f.conn.live.join(contract.OutputSubject(f.id), "", f.live)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	leaveStates, err := f.conn.live.join(contract.SubjectEventLive, f.id, f.live)
 	if err != nil {
 		leaveOutput()
-		return nil, err
+		return err
 	}
-	return func() { leaveStates(); leaveOutput() }, nil
+	f.leave = func() { leaveStates(); leaveOutput() }
+	return nil
 }
 
-// begin tells the operation as it is, and all output so far.
-func (f *outputFollower) begin(ctx context.Context, how Follow) error {
-	f.tail = tail{
-		conn: f.conn, stream: contract.StreamOutput, filter: contract.OutputSubject(f.id), last: how.After,
-		previous: func(_ uint64, h nats.Header) uint64 { return expectedLast(h) },
-		emit:     func(e entry) error { return f.sink.Chunk(chunkOf(e)) },
-		gap: func(last, before uint64) error {
-			if how.After > 0 && last == how.After && !f.resumed {
-				return fmt.Errorf("after %d comes %d: %w", how.After, before, ErrCursorExpired)
-			}
-			return f.sink.Gap(last+1, before-1)
-		},
+// Close lets go of what the follower holds.
+func (f *OutputFollower) Close() { f.leave() }
+
+// Feed tells a sink the operation and its output after the cursor, each chunk
+// exactly once and in order, history and live alike, until the operation has
+// ended and all of its output was seen. Without a cursor what is gone is told as
+// a gap.
+func (f *OutputFollower) Feed(ctx context.Context, sink OutputSink) error {
+	f.sink = sink
+	if err := f.tell(ctx, true); err != nil || f.op.State.Ended() {
+		return err
 	}
-	op, err := f.find(ctx, how)
-	if err == nil {
-		err = f.see(ctx, op)
+	if f.how.Once {
+		return f.sink.End(f.op)
 	}
-	if err == nil && how.Once && !op.State.Ended() {
-		err = f.sink.End(op)
-	}
-	return err
+	return f.run(ctx)
 }
 
-func (f *outputFollower) find(ctx context.Context, how Follow) (contract.Operation, error) {
-	if how.Begin > 0 {
-		var cancel func()
-		ctx, cancel = context.WithTimeout(ctx, how.Begin)
-		defer cancel()
+func (f *OutputFollower) gap(last, before uint64) error {
+	if f.how.After > 0 && last == f.how.After && !f.resumed {
+		return fmt.Errorf("after %d comes %d: %w", f.how.After, before, ErrCursorExpired)
 	}
-	op, err := f.conn.Load(ctx, f.id)
-	if err == nil {
-		err = f.checkCursor(ctx, how.After)
-	}
-	return op, err
+	return f.sink.Gap(last+1, before-1)
 }
 
 // checkCursor refuses a cursor before anything is sent: one whose successor is
 // gone, or all of whose successors may be, for what is left of the stream begins
 // behind it and nothing of the operation is left.
-func (f *outputFollower) checkCursor(ctx context.Context, after uint64) error {
+func (f *OutputFollower) checkCursor(ctx context.Context, after uint64) error {
 	if after == 0 {
 		return nil
 	}
@@ -150,8 +148,8 @@ func (f *outputFollower) checkCursor(ctx context.Context, after uint64) error {
 }
 
 // run waits for what is new until the operation has ended.
-func (f *outputFollower) run(ctx context.Context, idle time.Duration) error {
-	idler := time.NewTicker(idle)
+func (f *OutputFollower) run(ctx context.Context) error {
+	idler := time.NewTicker(f.how.Idle)
 	defer idler.Stop()
 	poll := time.NewTicker(tailPoll)
 	defer poll.Stop()
@@ -176,7 +174,7 @@ func (f *outputFollower) run(ctx context.Context, idle time.Duration) error {
 
 // next takes a live message, and looks after the last of those that came whether
 // others were dropped.
-func (f *outputFollower) next(ctx context.Context, m *nats.Msg) error {
+func (f *OutputFollower) next(ctx context.Context, m *nats.Msg) error {
 	if err := f.take(ctx, m); err != nil {
 		return err
 	}
@@ -187,7 +185,7 @@ func (f *outputFollower) next(ctx context.Context, m *nats.Msg) error {
 	return nil
 }
 
-func (f *outputFollower) take(ctx context.Context, m *nats.Msg) error {
+func (f *OutputFollower) take(ctx context.Context, m *nats.Msg) error {
 	if m.Subject == f.tail.filter {
 		err := f.tail.offer(ctx, m)
 		f.resumed = true
@@ -202,38 +200,40 @@ func (f *outputFollower) take(ctx context.Context, m *nats.Msg) error {
 	if err != nil || seq <= f.op.Seq {
 		return nil //nolint:nilerr // of another entity, or garbled by a writer without the contract: the poll reads it
 	}
-	return f.see(ctx, op)
+	f.op = &op
+	return f.tell(ctx, false)
 }
 
 // reload asks the log for what live messages may have failed to tell.
-func (f *outputFollower) reload(ctx context.Context) error {
+func (f *OutputFollower) reload(ctx context.Context) error {
 	op, err := f.conn.Load(ctx, f.id)
 	if err != nil {
 		return err
 	}
 	if op.Seq > f.op.Seq {
-		return f.see(ctx, op)
+		f.op = &op
+		return f.tell(ctx, false)
 	}
 	return f.catchUp(ctx)
 }
 
-// see passes a new state on. The executor stores all output before it ends an
-// operation, so at its end the stream has everything.
-func (f *outputFollower) see(ctx context.Context, op contract.Operation) error {
-	first := f.op.Seq == 0
-	f.op = op
-	if !op.State.Ended() {
-		if err := f.sink.State(op); err != nil || !first {
+// tell passes the operation on, and at the beginning and the end the output: the
+// executor stores all of it before it ends an operation, so at its end the stream
+// has everything.
+func (f *OutputFollower) tell(ctx context.Context, first bool) error {
+	ended := f.op.State.Ended()
+	if !ended {
+		if err := f.sink.State(f.op); err != nil || !first {
 			return err
 		}
 	}
-	if err := f.catchUp(ctx); err != nil || !op.State.Ended() {
+	if err := f.catchUp(ctx); err != nil || !ended {
 		return err
 	}
-	return f.sink.End(op)
+	return f.sink.End(f.op)
 }
 
-func (f *outputFollower) catchUp(ctx context.Context) error {
+func (f *OutputFollower) catchUp(ctx context.Context) error {
 	newest, err := f.tail.newest(ctx)
 	if err != nil {
 		return err

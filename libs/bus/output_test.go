@@ -22,7 +22,7 @@ type reading struct {
 	gaps  int
 	stopN int // stop with errStop after so many chunks, 0 for never
 	slow  time.Duration
-	end   contract.Operation
+	end   *contract.Operation
 }
 
 var errStop = errors.New("enough")
@@ -37,10 +37,19 @@ func (r *reading) Chunk(c contract.Chunk) error {
 	}
 	return nil
 }
-func (r *reading) State(contract.Operation) error  { return nil }
-func (r *reading) Gap(uint64, uint64) error        { r.gaps++; return nil }
-func (r *reading) Idle() error                     { return nil }
-func (r *reading) End(op contract.Operation) error { r.end = op; return nil }
+func (r *reading) State(*contract.Operation) error  { return nil }
+func (r *reading) Gap(uint64, uint64) error         { r.gaps++; return nil }
+func (r *reading) Idle() error                      { return nil }
+func (r *reading) End(op *contract.Operation) error { r.end = op; return nil }
+
+func follow(ctx context.Context, c *bus.Conn, id string, how bus.Follow, sink bus.OutputSink) error {
+	f, err := c.FollowOutput(ctx, id, how)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Feed(ctx, sink)
+}
 
 func TestEveryReaderSeesTheWholeOutputExactlyOnce(t *testing.T) {
 	server := testkit.NATS(t)
@@ -66,13 +75,13 @@ func TestEveryReaderSeesTheWholeOutputExactlyOnce(t *testing.T) {
 				r.stopN = 100 * (i + 1) // is cut, and resumes from its cursor
 			}
 			for {
-				err := c.FollowOutput(t.Context(), op.ID, bus.Follow{After: after, Idle: time.Second}, r)
+				err := follow(t.Context(), c, op.ID, bus.Follow{After: after, Idle: time.Second}, r)
 				if errors.Is(err, errStop) {
 					after, r.stopN = r.seqs[len(r.seqs)-1], 0
 					continue
 				}
-				if err != nil || r.end.State != contract.Completed {
-					t.Errorf("reader %d: %v, state %s", i, err, r.end.State)
+				if err != nil || r.end == nil || r.end.State != contract.Completed {
+					t.Errorf("reader %d: %v, ended as %+v", i, err, r.end)
 				}
 				return
 			}
@@ -158,15 +167,15 @@ func TestACursorWhoseSuccessorIsGoneIsExpired(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if err := c.FollowOutput(ctx, op.ID, bus.Follow{After: 2, Idle: time.Second}, &reading{}); !errors.Is(err, bus.ErrCursorExpired) {
+	if err := follow(ctx, c, op.ID, bus.Follow{After: 2, Idle: time.Second}, &reading{}); !errors.Is(err, bus.ErrCursorExpired) {
 		t.Fatalf("from a cursor before the gap: %v, want ErrCursorExpired", err)
 	}
 	r := &reading{stopN: 5}
-	if err := c.FollowOutput(ctx, op.ID, bus.Follow{Idle: time.Second}, r); !errors.Is(err, errStop) || r.gaps != 1 || r.text != "56789" {
+	if err := follow(ctx, c, op.ID, bus.Follow{Idle: time.Second}, r); !errors.Is(err, errStop) || r.gaps != 1 || r.text != "56789" {
 		t.Fatalf("from the beginning: %v, %d gaps, %q; want one gap and 56789", err, r.gaps, r.text)
 	}
 	r = &reading{stopN: 5}
-	if err := c.FollowOutput(ctx, op.ID, bus.Follow{After: 5, Idle: time.Second}, r); !errors.Is(err, errStop) || r.gaps != 0 {
+	if err := follow(ctx, c, op.ID, bus.Follow{After: 5, Idle: time.Second}, r); !errors.Is(err, errStop) || r.gaps != 0 {
 		t.Fatalf("from the cursor at the gap: %v, %d gaps; want what follows", err, r.gaps)
 	}
 }

@@ -101,21 +101,32 @@ func (w *world) ended(op contract.Operation) (contract.Operation, string) {
 		}
 		return err
 	})
-	out := &printed{}
-	if err := w.conn.FollowOutput(w.Context(), op.ID, bus.Follow{Idle: time.Second}, out); err != nil {
+	return op, w.printed(op)
+}
+
+// printed is the output of an operation so far.
+func (w *world) printed(op contract.Operation) string {
+	w.Helper()
+	f, err := w.conn.FollowOutput(w.Context(), op.ID, bus.Follow{Once: true})
+	if err != nil {
 		w.Fatal(err)
 	}
-	return op, out.String()
+	defer f.Close()
+	out := &printed{}
+	if err := f.Feed(w.Context(), out); err != nil {
+		w.Fatal(err)
+	}
+	return out.String()
 }
 
 type printed struct{ strings.Builder }
 
 func (p *printed) Chunk(c contract.Chunk) error { _, err := p.Write(c.Data); return err }
 
-func (*printed) State(contract.Operation) error { return nil }
-func (*printed) Gap(uint64, uint64) error       { return errors.New("a gap") }
-func (*printed) Idle() error                    { return nil }
-func (*printed) End(contract.Operation) error   { return nil }
+func (*printed) State(*contract.Operation) error { return nil }
+func (*printed) Gap(uint64, uint64) error        { return errors.New("a gap") }
+func (*printed) Idle() error                     { return nil }
+func (*printed) End(*contract.Operation) error   { return nil }
 
 func script(text string) contract.Command {
 	return contract.Command{Shell: &contract.Shell{Script: text}}
@@ -179,9 +190,8 @@ func TestASecondExecutorJoinsTheCommandOfOneThatStops(t *testing.T) {
 	stop := testkit.Serve(t, executor.Run, w.config())
 	op := w.ask(contract.KindShell, script("echo begun; while [ ! -e go ]; do sleep 0.05; done; echo done"))
 	testkit.Eventually(t, func() error {
-		out := &printed{}
-		if err := w.conn.FollowOutput(t.Context(), op.ID, bus.Follow{Once: true}, out); err != nil || out.Len() == 0 {
-			return fmt.Errorf("nothing printed yet: %w", err)
+		if w.printed(op) == "" {
+			return errors.New("nothing printed yet")
 		}
 		return nil
 	})

@@ -33,7 +33,7 @@ func (o *output) Chunk(c contract.Chunk) error {
 }
 
 // State implements bus.OutputSink.
-func (o *output) State(contract.Operation) error { return nil }
+func (o *output) State(*contract.Operation) error { return nil }
 
 // Gap implements bus.OutputSink.
 func (o *output) Gap(after, before uint64) error {
@@ -44,12 +44,17 @@ func (o *output) Gap(after, before uint64) error {
 func (o *output) Idle() error { return errors.New("nothing came for long") }
 
 // End implements bus.OutputSink.
-func (o *output) End(contract.Operation) error { return nil }
+func (o *output) End(*contract.Operation) error { return nil }
 
 // output reads the output of an operation that has ended.
 func (w *world) output(ctx context.Context, id string) (*output, error) {
 	o := &output{text: map[string][]byte{}, attempts: map[int]int{}}
-	if err := w.conn.FollowOutput(ctx, id, bus.Follow{Idle: 20 * time.Second}, o); err != nil {
+	f, err := w.conn.FollowOutput(ctx, id, bus.Follow{Idle: 20 * time.Second})
+	if err != nil {
+		return nil, fmt.Errorf("output of %s: %w", id, err)
+	}
+	defer f.Close()
+	if err := f.Feed(ctx, o); err != nil {
 		return nil, fmt.Errorf("output of %s: %w", id, err)
 	}
 	return o, nil

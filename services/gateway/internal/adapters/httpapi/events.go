@@ -58,8 +58,30 @@ func (h *handlers) streamEvents(w http.ResponseWriter, r *http.Request) error {
 			Actor: e.Actor, Project: e.Project, Data: rawJSON(e.Data),
 		})
 	}, beat)
+	if err != nil && !to.begun() {
+		return err
+	}
 	return h.breakOff(to, err)
 }
+
+// sseLater begins the response with the first frame, so that what is wrong with
+// the request can still be answered as a problem.
+type sseLater struct {
+	w http.ResponseWriter
+	s *sse
+}
+
+func (l *sseLater) begun() bool { return l.s != nil }
+
+func (l *sseLater) begin() *sse {
+	if l.s == nil {
+		l.s = newSSE(l.w)
+	}
+	return l.s
+}
+
+func (l *sseLater) send(f frame) error { return l.begin().send(f) }
+func (l *sseLater) beat() error        { return l.begin().beat() }
 
 // eventCursor is the sequence after which events are wanted. One beyond the end
 // of the log is of another log: its events would never come.

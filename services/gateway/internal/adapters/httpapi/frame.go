@@ -31,10 +31,10 @@ type sender interface {
 
 // frames makes frames of what a follower sees.
 type frames struct {
-	to sender
-	// chunks remembers the frames of an operation's output; nil remembers nothing.
-	chunks    *chunkFrames
+	to        sender
 	operation string
+	chunks    *madeFrames // of RDEV_OUTPUT
+	states    *madeFrames // of RDEV_EVENTS
 }
 
 // textData is the data of a stdout or stderr frame.
@@ -45,39 +45,48 @@ type textData struct {
 }
 
 func (f frames) Chunk(c contract.Chunk) error {
-	made, err := f.chunks.frameOf(f.operation, c)
+	made, err := f.chunks.of(f.operation, c.Seq, func() (frame, error) { return encodeChunk(c) })
 	if err != nil {
 		return err
 	}
 	return f.to.send(made)
 }
 
-// chunkFrames remembers the last frames that were made of chunks: where a
-// thousand clients read one output, each chunk is encoded once and not a
-// thousand times.
-type chunkFrames struct {
-	slots [512]atomic.Pointer[rememberedFrame] // by sequence
+func (f frames) State(op *contract.Operation) error {
+	made, err := f.states.of(op.ID, op.Seq, func() (frame, error) { return encodeFrame(0, "state", view(*op)) })
+	if err != nil {
+		return err
+	}
+	return f.to.send(made)
 }
 
-type rememberedFrame struct {
+// madeFrames remembers the last frames that were made of what a stream of NATS
+// holds: where a thousand clients read one output, each chunk and each state is
+// encoded once and not a thousand times. The nil madeFrames remembers nothing.
+type madeFrames struct {
+	slots [512]atomic.Pointer[madeFrame] // by sequence
+}
+
+type madeFrame struct {
 	frame
+	seq       uint64
 	operation string
 }
 
 // maxRemembered is the size from which a frame is not remembered: 4 MiB in all.
 const maxRemembered = 8 << 10
 
-func (m *chunkFrames) frameOf(operation string, c contract.Chunk) (frame, error) {
+func (m *madeFrames) of(operation string, seq uint64, encode func() (frame, error)) (frame, error) {
 	if m == nil {
-		return encodeChunk(c)
+		return encode()
 	}
-	slot := &m.slots[c.Seq%uint64(len(m.slots))]
-	if known := slot.Load(); known != nil && known.ID == c.Seq && known.operation == operation {
+	slot := &m.slots[seq%uint64(len(m.slots))]
+	if known := slot.Load(); known != nil && known.seq == seq && known.operation == operation {
 		return known.frame, nil
 	}
-	made, err := encodeChunk(c)
+	made, err := encode()
 	if err == nil && len(made.Data) <= maxRemembered {
-		slot.Store(&rememberedFrame{made, operation})
+		slot.Store(&madeFrame{made, seq, operation})
 	}
 	return made, err
 }
@@ -94,15 +103,13 @@ func encodeChunk(c contract.Chunk) (frame, error) {
 	return encodeFrame(c.Seq, c.Stream, data)
 }
 
-func (f frames) State(op contract.Operation) error { return f.send(0, "state", view(op)) }
-
 func (f frames) Gap(after, before uint64) error {
 	return f.send(0, "gap", map[string]uint64{"from": after, "to": before})
 }
 
 func (f frames) Idle() error { return f.to.beat() }
 
-func (f frames) End(op contract.Operation) error { return f.send(0, "end", view(op)) }
+func (f frames) End(op *contract.Operation) error { return f.send(0, "end", view(*op)) }
 
 func (f frames) problem(p *contract.Error) error { return f.send(0, "error", p) }
 
@@ -145,6 +152,7 @@ func newSSE(w http.ResponseWriter) *sse {
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // a proxy in between must not gather
 	w.WriteHeader(http.StatusOK)
+	_ = s.control.Flush() // the first frame finds out
 	return s
 }
 

@@ -27,7 +27,7 @@ type Log interface {
 	Load(ctx context.Context, id string) (contract.Operation, error)
 	History(ctx context.Context, entity, id string, upTo uint64) ([]bus.Event, error)
 	AwaitEnd(ctx context.Context, op contract.Operation) (contract.Operation, error)
-	FollowOutput(ctx context.Context, id string, how bus.Follow, sink bus.OutputSink) error
+	FollowOutput(ctx context.Context, id string, how bus.Follow) (*bus.OutputFollower, error)
 	TailEvents(ctx context.Context, after uint64, interval time.Duration, emit func(bus.Event) error, idle func() error) error
 	LastEvent(ctx context.Context) (uint64, error)
 }
@@ -59,7 +59,8 @@ type handlers struct {
 	Config
 
 	spec   *spec
-	chunks chunkFrames
+	chunks madeFrames // of RDEV_OUTPUT
+	states madeFrames // of RDEV_EVENTS
 }
 
 // New is the handler of the whole API.

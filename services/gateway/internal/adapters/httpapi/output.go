@@ -35,124 +35,77 @@ func cursorOf(r *http.Request) (after uint64, given bool, err error) {
 	return from - min(from, 1), r.URL.Query().Get("from_seq") != "", err
 }
 
-// outputRequest is what all forms of an operation's output have in common.
-type outputRequest struct {
-	id    string
-	after uint64
-	once  bool // what there is by now, and no more
+// output is what is known of an operation's output, to be told to a sink.
+type output interface {
+	Feed(ctx context.Context, sink bus.OutputSink) error
+	Close()
 }
 
-func outputOf(r *http.Request) (out outputRequest, err error) {
-	if out.id, err = operationID(r); err != nil {
-		return out, err
+// openOutput finds what is asked for: what is wrong with the request is known
+// before the response begins. A stream waits for as long as it takes, but not for
+// its beginning.
+func (h *handlers) openOutput(r *http.Request, id string) (output, error) {
+	after, _, err := cursorOf(r)
+	if err != nil {
+		return nil, err
 	}
-	if out.after, _, err = cursorOf(r); err != nil {
-		return out, err
-	}
+	how := bus.Follow{After: after, Idle: h.Heartbeat}
 	switch follow := r.URL.Query().Get("follow"); follow {
 	case "", "true":
 	case "false":
-		out.once = true
+		how.Once = true
 	default:
-		return out, invalidQuery("follow", "must be true or false")
+		return nil, invalidQuery("follow", "must be true or false")
 	}
-	return out, nil
-}
-
-// find refuses an operation that does not exist.
-func (h *handlers) find(r *http.Request, id string) error {
 	ctx, cancel := context.WithTimeout(r.Context(), api.TimeoutFastLookup)
 	defer cancel()
-	_, err := h.load(ctx, id)
-	return err
-}
-
-// followOutput feeds the output to a sink until the operation has ended. It waits
-// for as long as it takes, but not for the beginning.
-func (h *handlers) followOutput(ctx context.Context, out outputRequest, to bus.OutputSink) error {
-	err := h.Log.FollowOutput(ctx, out.id, bus.Follow{After: out.after, Idle: h.Heartbeat, Begin: api.TimeoutFastLookup, Once: out.once}, to)
+	found, err := h.Log.FollowOutput(ctx, id, how)
 	if errors.Is(err, contract.ErrNotFound) {
-		return h.endForgotten(ctx, out.id, to)
+		op, err := h.load(ctx, id)
+		return forgotten{op}, err
 	}
-	return err
+	return found, err
 }
 
-// endForgotten tells of an operation that the log has forgotten, and with it its
-// output, what the audit knows.
-func (h *handlers) endForgotten(ctx context.Context, id string, to bus.OutputSink) error {
-	ctx, cancel := context.WithTimeout(ctx, api.TimeoutFastLookup)
-	defer cancel()
-	op, err := h.load(ctx, id)
-	if err != nil {
-		return err
-	}
-	return to.End(op)
-}
+// forgotten is an operation that the log has forgotten, and with it its output:
+// the audit knows how it ended.
+type forgotten struct{ operation contract.Operation }
 
-func (h *handlers) outputFrames(to sender, out outputRequest) frames {
-	return frames{to: to, chunks: &h.chunks, operation: out.id}
+// Feed implements output.
+func (f forgotten) Feed(_ context.Context, sink bus.OutputSink) error { return sink.End(&f.operation) }
+
+// Close implements output.
+func (forgotten) Close() {}
+
+func (h *handlers) outputFrames(to sender, id string) frames {
+	return frames{to: to, operation: id, chunks: &h.chunks, states: &h.states}
 }
 
 func (h *handlers) streamOutput(w http.ResponseWriter, r *http.Request) error {
-	out, err := outputOf(r)
+	id, err := operationID(r)
 	if err != nil {
 		return err
 	}
-	if r.Method == http.MethodHead {
-		return h.headOutput(w, r, out.id)
-	}
-	ctx, done := h.streaming(r)
-	defer done()
-	if wantsText(r) {
-		return h.plainOutput(ctx, w, out)
-	}
-	to := &sseLater{w: w}
-	return h.breakOff(to, h.followOutput(ctx, out, h.outputFrames(to, out)))
-}
-
-func (h *handlers) headOutput(w http.ResponseWriter, r *http.Request, id string) error {
-	err := h.find(r, id)
-	switch {
-	case err != nil:
-	case wantsText(r):
-		(&plainSink{w: w}).begin()
-	default:
-		newSSE(w)
-	}
-	return err
-}
-
-func wantsText(r *http.Request) bool {
-	accept := r.Header.Get("Accept")
-	return strings.Contains(accept, "text/plain") && !strings.Contains(accept, "text/event-stream")
-}
-
-// sseLater begins the response with the first frame, so that what is wrong with
-// the request can still be answered as a problem.
-type sseLater struct {
-	w http.ResponseWriter
-	s *sse
-}
-
-func (l *sseLater) begun() bool { return l.s != nil }
-
-func (l *sseLater) begin() *sse {
-	if l.s == nil {
-		l.s = newSSE(l.w)
-	}
-	return l.s
-}
-
-func (l *sseLater) send(f frame) error { return l.begin().send(f) }
-func (l *sseLater) beat() error        { return l.begin().beat() }
-
-// breakOff ends a stream with an error. One before the first frame is returned;
-// after it the client is told where there is something to tell, and otherwise
-// sees the stream break off, and resumes.
-func (h *handlers) breakOff(to *sseLater, err error) error {
-	if err == nil || !to.begun() {
+	out, err := h.openOutput(r, id)
+	if err != nil {
 		return err
 	}
+	defer out.Close()
+	ctx, done := h.streaming(r)
+	defer done()
+	if accept := r.Header.Get("Accept"); strings.Contains(accept, "text/plain") && !strings.Contains(accept, "text/event-stream") {
+		return h.plainOutput(ctx, w, r, out)
+	}
+	to := newSSE(w)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	return h.breakOff(to, out.Feed(ctx, h.outputFrames(to, id)))
+}
+
+// breakOff ends a stream that has begun: the client is told of an error where
+// there is something to tell, and otherwise sees the stream break off, and resumes.
+func (h *handlers) breakOff(to sender, err error) error {
 	if problem := h.problemOf(err); problem != nil && problem.Code != contract.CodeUnavailable {
 		return ignoreLost(frames{to: to}.problem(problem))
 	}
@@ -165,32 +118,25 @@ func ignoreLost(error) error { return nil }
 // plainOutput writes stdout and stderr as the command did, and an agent's events
 // as JSON lines, until the operation has ended. What is cut off must not look
 // like the end: the connection breaks.
-func (h *handlers) plainOutput(ctx context.Context, w http.ResponseWriter, out outputRequest) error {
-	plain := &plainSink{w: w, control: http.NewResponseController(w)}
-	err := h.followOutput(ctx, out, plain)
-	if err != nil && plain.begun {
+func (h *handlers) plainOutput(ctx context.Context, w http.ResponseWriter, r *http.Request, out output) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	if err := out.Feed(ctx, plainSink{w: w, control: http.NewResponseController(w)}); err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	return err
+	return nil
 }
 
 type plainSink struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	begun   bool
 }
 
-func (p *plainSink) begin() {
-	if !p.begun {
-		p.begun = true
-		p.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		p.w.Header().Set("X-Content-Type-Options", "nosniff")
-		p.w.WriteHeader(http.StatusOK)
-	}
-}
-
-func (p *plainSink) Chunk(c contract.Chunk) error {
-	p.begin()
+func (p plainSink) Chunk(c contract.Chunk) error {
 	data := c.Data
 	if c.Stream == contract.OutputAgent {
 		data = append(slices.Clip(data), '\n')
@@ -198,7 +144,7 @@ func (p *plainSink) Chunk(c contract.Chunk) error {
 	return p.write(data)
 }
 
-func (p *plainSink) write(data []byte) error {
+func (p plainSink) write(data []byte) error {
 	if err := p.control.SetWriteDeadline(time.Now().Add(timeoutStalled)); err != nil {
 		return fmt.Errorf("stream: %w", err)
 	}
@@ -211,16 +157,12 @@ func (p *plainSink) write(data []byte) error {
 	return nil
 }
 
-func (p *plainSink) State(contract.Operation) error { return nil }
+func (plainSink) State(*contract.Operation) error { return nil }
 
-func (p *plainSink) Gap(after, before uint64) error {
-	p.begin()
+func (p plainSink) Gap(after, before uint64) error {
 	return p.write(fmt.Appendf(nil, "\n[output %d to %d is not kept any more]\n", after, before))
 }
 
-func (p *plainSink) Idle() error { return nil }
+func (plainSink) Idle() error { return nil }
 
-func (p *plainSink) End(contract.Operation) error {
-	p.begin()
-	return nil
-}
+func (plainSink) End(*contract.Operation) error { return nil }

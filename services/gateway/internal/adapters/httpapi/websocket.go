@@ -12,13 +12,15 @@ import (
 
 // streamOutputWS is streamOutput over a WebSocket: the same frames as JSON.
 func (h *handlers) streamOutputWS(w http.ResponseWriter, r *http.Request) error {
-	out, err := outputOf(r)
+	id, err := operationID(r)
 	if err != nil {
 		return err
 	}
-	if err := h.find(r, out.id); err != nil { // once it is a WebSocket there is no status
+	out, err := h.openOutput(r, id)
+	if err != nil {
 		return err
 	}
+	defer out.Close()
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		return ignoreLost(err) // Accept has answered
@@ -26,8 +28,8 @@ func (h *handlers) streamOutputWS(w http.ResponseWriter, r *http.Request) error 
 	defer func() { _ = conn.CloseNow() }() // closed already where all went well
 	ctx, done := h.streaming(r)
 	defer done()
-	to := h.outputFrames(&webSocket{conn: conn, ctx: conn.CloseRead(ctx)}, out)
-	err = h.followOutput(ctx, out, to)
+	to := h.outputFrames(&webSocket{conn: conn, ctx: conn.CloseRead(ctx)}, id)
+	err = out.Feed(ctx, to)
 	status, reason := websocket.StatusNormalClosure, "the operation has ended"
 	switch {
 	case err == nil:
