@@ -33,19 +33,21 @@ func (a *attempt) carryOut(ctx context.Context) (ending, error) {
 	}
 	a.workspace = project.Workspace
 	plan.spec.RunRef = a.ref()
-	if err := a.startOrJoin(ctx, plan.spec); err != nil {
-		if errors.Is(err, errNeverStarted) {
-			return ending{state: contract.Cancelled}, nil
-		}
-		if errors.Is(err, domain.ErrStaleToken) {
-			return ending{}, fmt.Errorf("%w: %w", contract.ErrFenced, err)
-		}
-		if refused, ok := errors.AsType[*domain.RefusedError](err); ok {
-			return failedWith(contract.ClassInfrastructure, "%s", refused.Error()), nil
-		}
-		return ending{}, err
+	var how ending
+	err = a.startOrJoin(ctx, plan.spec)
+	if err == nil {
+		how, err = a.follow(ctx, plan)
 	}
-	return a.follow(ctx, plan)
+	if errors.Is(err, errNeverStarted) {
+		return ending{state: contract.Cancelled}, nil
+	}
+	if errors.Is(err, domain.ErrStaleToken) {
+		return ending{}, fmt.Errorf("%w: %w", contract.ErrFenced, err)
+	}
+	if refused, ok := errors.AsType[*domain.RefusedError](err); ok {
+		return failedWith(contract.ClassInfrastructure, "%s", refused.Error()), nil
+	}
+	return how, err
 }
 
 // errNeverStarted is returned for a run that is not wanted any more.

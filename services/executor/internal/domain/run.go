@@ -85,7 +85,8 @@ type Exit struct {
 }
 
 // RefusedError is returned by a runtime that will not run a command here at
-// all, as where it cannot confine it. Another try would end the same.
+// all, as where it cannot confine it, or where the place that it ran in is gone.
+// Another try would end the same.
 type RefusedError struct{ Reason string }
 
 // Error implements error.

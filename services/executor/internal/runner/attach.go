@@ -21,7 +21,10 @@ const (
 	beatEvery = 10 * time.Second
 )
 
-var errNoFrame = errors.New("no frame of the spool")
+var (
+	errNoFrame    = errors.New("no frame of the spool")
+	errCallerGone = errors.New("the caller has gone")
+)
 
 // follower sends a spool as it grows.
 type follower struct {
@@ -36,7 +39,13 @@ type follower struct {
 
 // attach sends a run's output from a position on and, when it has ended and all
 // was sent, how it ended.
-func attach(ctx context.Context, c *call, out io.Writer) error {
+func attach(ctx context.Context, c *call, in io.Reader, out io.Writer) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		_, _ = io.Copy(io.Discard, in) // its end is all that is wanted
+		cancel(errCallerGone)
+	}()
 	run, err := c.root.Run(c.id)
 	if err != nil {
 		return err
@@ -94,7 +103,7 @@ func (f *follower) follow(ctx context.Context) (wire.Status, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return wire.Status{}, ctx.Err()
+			return wire.Status{}, context.Cause(ctx)
 		case change := <-changes:
 			look = change == changeOther
 		case <-poll.C:

@@ -21,7 +21,8 @@ import (
 
 // Main carries out the subcommand of a command line without the program's name
 // and returns the exit code. It prints one line of JSON, a wire.Reply; attach
-// sends frames instead, the last of which holds the reply.
+// sends frames instead, the last of which holds the reply, for as long as its
+// standard input is open: that is how it learns that its caller has gone.
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	command := ""
 	if len(args) > 0 {
@@ -38,7 +39,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 			if command == superviseCommand {
 				return complain(stderr, supervised(c))
 			}
-			err = attach(ctx, c, stdout)
+			err = attach(ctx, c, stdin, stdout)
 		}
 		if reply := refusal(err); reply.Fault != "" {
 			// A caller that is gone cannot be told.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,6 +51,15 @@ func (b *bench) call(limits, stdin string, args ...string) []byte {
 	script := limits + ` exec -a ` + asRunner + ` "$@"`
 	command := exec.CommandContext(b.Context(), "bash", append([]string{"-c", script, "bash", self}, args...)...)
 	command.Stdin = strings.NewReader(stdin)
+	if slices.Contains(args, "attach") {
+		held, release, err := os.Pipe()
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer held.Close()
+		defer release.Close()
+		command.Stdin = held
+	}
 	out, err := command.Output()
 	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		b.Fatal(err)

@@ -25,6 +25,11 @@ func start(ctx context.Context, c *call, stdin io.Reader) (wire.Reply, error) {
 	if err := json.NewDecoder(stdin).Decode(&spec); err != nil {
 		return wire.Reply{}, fmt.Errorf("%w: read specification: %w", errInvalid, err)
 	}
+	for _, dir := range spec.Make {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return wire.Reply{}, fmt.Errorf("start run %s: %w", c.id, err)
+		}
+	}
 	release, err := c.root.Lock()
 	if err != nil {
 		return wire.Reply{}, err

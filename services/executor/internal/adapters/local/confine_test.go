@@ -16,6 +16,7 @@ import (
 
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/executor/internal/adapters/local"
+	"github.com/orchard9/rdev/services/executor/internal/adapters/workspace"
 	"github.com/orchard9/rdev/services/executor/internal/domain"
 )
 
@@ -117,7 +118,7 @@ func TestToolsWorkConfined(t *testing.T) {
 	}
 	goRoot := filepath.Dir(filepath.Dir(goBinary))
 	runtime := newRuntime(t, local.Config{
-		Runner: buildRunner(t), Path: filepath.Join(goRoot, "bin") + ":" + local.DefaultPath, Readable: []string{goRoot},
+		Runner: buildRunner(t), Path: filepath.Join(goRoot, "bin") + ":" + workspace.DefaultPath, Readable: []string{goRoot},
 	})
 	project := newProject(t)
 	url := serveGit(t)

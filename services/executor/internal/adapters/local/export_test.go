@@ -4,12 +4,12 @@ package local
 func (r *Runtime) WithoutLandlock() *Runtime {
 	probe := r.probe
 	probe.LandlockABI = 0
-	return &Runtime{config: r.config, probe: probe}
+	return &Runtime{Runner: r.Runner, config: r.config, probe: probe}
 }
 
 // WithoutNamespaces is the runtime as it is where the kernel allows none.
 func (r *Runtime) WithoutNamespaces() *Runtime {
 	probe := r.probe
 	probe.Namespaces = false
-	return &Runtime{config: r.config, probe: probe}
+	return &Runtime{Runner: r.Runner, config: r.config, probe: probe}
 }

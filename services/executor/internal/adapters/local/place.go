@@ -1,47 +1,12 @@
 package local
 
 import (
-	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 
-	"github.com/orchard9/rdev/services/executor/internal/domain"
+	"github.com/orchard9/rdev/services/executor/internal/adapters/workspace"
 	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
 )
-
-// directories are those of a project beside its workspace.
-type directories struct{ state, home, tmp string }
-
-func directoriesOf(ref domain.RunRef) (directories, error) {
-	if !filepath.IsAbs(ref.Workspace) || filepath.Clean(ref.Workspace) == "/" {
-		return directories{}, fmt.Errorf("workspace %q is not an absolute path of a directory", ref.Workspace)
-	}
-	workspace := filepath.Clean(ref.Workspace)
-	beside := filepath.Join(filepath.Dir(workspace), ".rdev", filepath.Base(workspace))
-	return directories{
-		state: filepath.Join(beside, "state"), home: domain.HomeOf(workspace), tmp: filepath.Join(beside, "tmp"),
-	}, nil
-}
-
-// environment is all that a program sees of one: the last of a name wins.
-func (r *Runtime) environment(dirs directories, own []string) []string {
-	variables := map[string]string{
-		"PATH": r.config.Path, "HOME": dirs.home, "TMPDIR": dirs.tmp,
-		"LANG": "C.UTF-8", "SHELL": "/bin/sh", "USER": "rdev", "LOGNAME": "rdev",
-	}
-	for _, variable := range own {
-		if name, value, ok := strings.Cut(variable, "="); ok {
-			variables[name] = value
-		}
-	}
-	environment := make([]string, 0, len(variables))
-	for _, name := range slices.Sorted(maps.Keys(variables)) {
-		environment = append(environment, name+"="+variables[name])
-	}
-	return environment
-}
 
 // publicEtc is what programs may read of /etc where they own its files: what is
 // left out holds passwords and keys.
@@ -62,14 +27,11 @@ func publicEtc() []string {
 
 // confinement is what a program is kept to: its own files, and to read those of
 // the system.
-func (r *Runtime) confinement(workspace string, dirs directories) *wire.Confinement {
+func (r *Runtime) confinement(files string, dirs workspace.Directories) *wire.Confinement {
 	if r.config.Unconfined {
 		return nil
 	}
-	read := []string{
-		"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/proc", "/nix/store",
-		"/run/systemd/resolve", "/sys/fs/cgroup", "/sys/devices/system/cpu", "/sys/kernel/mm/transparent_hugepage",
-	}
+	read := workspace.SystemFiles()
 	if r.probe.Root {
 		read = append(read, publicEtc()...)
 	} else {
@@ -81,6 +43,6 @@ func (r *Runtime) confinement(workspace string, dirs directories) *wire.Confinem
 		Namespaces: r.probe.Namespaces,
 		Files:      r.probe.LandlockABI > 0,
 		Read:       slices.DeleteFunc(read, func(dir string) bool { return !filepath.IsAbs(dir) }),
-		Write:      []string{workspace, dirs.home, dirs.tmp},
+		Write:      []string{files, dirs.Home, dirs.Tmp},
 	}
 }

@@ -1,11 +1,11 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"time"
 
@@ -45,6 +45,9 @@ func (c *Client) Attach(ctx context.Context, ref domain.RunRef, from int64, emit
 		if ctx.Err() != nil {
 			return domain.Exit{}, ctx.Err()
 		}
+		if refused, ok := errors.AsType[*domain.RefusedError](err); ok {
+			return domain.Exit{}, fmt.Errorf("attach to run %s: %w", ref.ID, refused)
+		}
 		if from > at {
 			pause, fruitless = firstPause, 0
 		}
@@ -69,20 +72,27 @@ func (e *emitError) Error() string { return e.err.Error() }
 // that was. The reply is nil where the connection ended before the run.
 func (c *Client) attachOnce(ctx context.Context, ref domain.RunRef, at *int64, emit func(domain.Frame) error) (*wire.Reply, error) {
 	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	// The runner sends for as long as its standard input is open.
+	held, release, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("attach: %w", err)
+	}
 	in, out := io.Pipe()
 	watched := &watchdog{out: out, timer: time.AfterFunc(silence, stop)}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		args := append(c.args("attach", ref), "-from", strconv.FormatInt(*at, 10))
-		err := c.exec(ctx, args, bytes.NewReader(nil), watched)
+		err := c.exec(ctx, args, held, watched)
 		_ = out.CloseWithError(errors.Join(err, io.ErrUnexpectedEOF))
 	}()
 	defer func() {
 		stop()
-		_ = in.Close()
+		_, _ = in.Close(), release.Close()
 		watched.timer.Stop()
 		<-ended
+		_ = held.Close()
 	}()
 	reader := wire.NewReader(in, *at)
 	for {

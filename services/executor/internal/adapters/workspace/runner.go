@@ -1,0 +1,82 @@
+package workspace
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/executor/internal/domain"
+	"github.com/orchard9/rdev/services/executor/internal/runner/client"
+)
+
+// Runner is all of app.Runtime but Start, by way of rdev-runner: a runtime
+// embeds it and says how the runner is carried out where a project is.
+type Runner struct {
+	// Exec carries out the runner where the files of a project are.
+	Exec func(project string) client.Exec
+}
+
+// Client drives the runner of a run's workspace.
+func (r Runner) Client(ref domain.RunRef) (*client.Client, error) {
+	dirs, err := DirectoriesOf(ref)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", ref.ID, err)
+	}
+	return client.New(r.Exec(ref.Project), dirs.State), nil
+}
+
+// Adopt implements app.Runtime.
+func (r Runner) Adopt(ctx context.Context, ref domain.RunRef) error {
+	c, err := r.Client(ref)
+	if err != nil {
+		return err
+	}
+	return c.Adopt(ctx, ref)
+}
+
+// Attach implements app.Runtime.
+func (r Runner) Attach(ctx context.Context, ref domain.RunRef, from int64, emit func(domain.Frame) error) (domain.Exit, error) {
+	c, err := r.Client(ref)
+	if err != nil {
+		return domain.Exit{}, err
+	}
+	return c.Attach(ctx, ref, from, emit)
+}
+
+// Input implements app.Runtime.
+func (r Runner) Input(ctx context.Context, ref domain.RunRef, data []byte, closeAfter bool) error {
+	c, err := r.Client(ref)
+	if err != nil {
+		return err
+	}
+	return c.Input(ctx, ref, data, closeAfter)
+}
+
+// Cancel implements app.Runtime.
+func (r Runner) Cancel(ctx context.Context, ref domain.RunRef, grace time.Duration) error {
+	c, err := r.Client(ref)
+	if err != nil {
+		return err
+	}
+	return c.Cancel(ctx, ref, grace)
+}
+
+// List implements app.Runtime.
+func (r Runner) List(ctx context.Context, project contract.Project) ([]domain.RunRef, error) {
+	ref := domain.RunRef{Project: project.Slug, Workspace: project.Workspace}
+	c, err := r.Client(ref)
+	if err != nil {
+		return nil, err
+	}
+	return c.List(ctx, ref)
+}
+
+// Clean implements app.Runtime.
+func (r Runner) Clean(ctx context.Context, ref domain.RunRef) error {
+	c, err := r.Client(ref)
+	if err != nil {
+		return err
+	}
+	return c.Clean(ctx, ref)
+}
