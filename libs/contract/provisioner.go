@@ -6,9 +6,11 @@ const ServiceProvisioner = "provisioner"
 // VerbListProjects is a verb that the provisioner answers: ListProjects → ProjectList.
 const VerbListProjects = "list"
 
-// RuntimeLocal is the runtime of a project whose workspace is a directory of
-// the machine that the executor runs on.
-const RuntimeLocal = "local"
+// Runtimes of a project.
+const (
+	RuntimeLocal = "local" // its workspace is a directory of the executor's machine
+	RuntimeKube  = "kube"  // its workspace is a volume of a pod
+)
 
 // ListProjects asks for the projects that are not deleted, sorted by slug.
 type ListProjects struct {

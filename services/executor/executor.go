@@ -16,7 +16,6 @@ import (
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/service"
-	"github.com/orchard9/rdev/services/executor/internal/adapters/local"
 	"github.com/orchard9/rdev/services/executor/internal/agents"
 	"github.com/orchard9/rdev/services/executor/internal/app"
 )
@@ -25,8 +24,17 @@ import (
 type Config struct {
 	NATSURL  string `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222"` // where JetStream listens
 	HTTPAddr string `env:"EXECUTOR_HTTP_ADDR"`                          // health and metrics; nothing where empty
-	// Runner is the path of the rdev-runner binary.
+	// Runtime is where commands run: local, on this machine, or kube, in the pods of
+	// their projects. The provisioner has to be told the same.
+	Runtime string `env:"EXECUTOR_RUNTIME" envDefault:"local"`
+	// Runner is the path of the rdev-runner binary, on this machine.
 	Runner string `env:"EXECUTOR_RUNNER" envDefault:"/usr/local/bin/rdev-runner"`
+	// Kubeconfig is how the cluster is reached, empty within it, and KubeNamespace
+	// where the pods of projects are.
+	Kubeconfig    string `env:"KUBECONFIG"`
+	KubeNamespace string `env:"KUBE_NAMESPACE" envDefault:"rdev-projects"`
+	// PodPatience is how long a command waits for its project's pod.
+	PodPatience time.Duration `env:"EXECUTOR_POD_PATIENCE" envDefault:"30s"`
 	// Slots is how many commands run at a time in this process.
 	Slots int `env:"EXECUTOR_SLOTS" envDefault:"16"`
 	// Timeout is the wall clock of a command that names none, AgentSilence how
@@ -42,7 +50,7 @@ type Config struct {
 	// AllowUnconfined runs commands even where this machine cannot confine them
 	// to their files.
 	AllowUnconfined bool `env:"EXECUTOR_ALLOW_UNCONFINED"`
-	// Path is the PATH of commands on the local runtime, a usual one where empty.
+	// Path is the PATH of commands, a usual one where empty.
 	Path string `env:"EXECUTOR_PATH"`
 	// Readable are more directories that a confined command may read.
 	Readable []string `env:"EXECUTOR_READABLE"`
@@ -56,9 +64,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if cfg.Lease == (contract.Lease{}) {
 		cfg.Lease = contract.DefaultLease()
 	}
-	runtime, err := local.New(ctx, local.Config{
-		Runner: cfg.Runner, Path: cfg.Path, Readable: cfg.Readable, AllowUnconfined: cfg.AllowUnconfined,
-	})
+	runtime, err := openRuntime(ctx, cfg, log)
 	if err != nil {
 		return err
 	}

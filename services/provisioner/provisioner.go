@@ -18,7 +18,6 @@ import (
 	"github.com/orchard9/rdev/libs/service"
 	"github.com/orchard9/rdev/migrations"
 	"github.com/orchard9/rdev/services/provisioner/internal/adapters/audit"
-	"github.com/orchard9/rdev/services/provisioner/internal/adapters/local"
 	"github.com/orchard9/rdev/services/provisioner/internal/adapters/postgres"
 	"github.com/orchard9/rdev/services/provisioner/internal/app"
 )
@@ -29,9 +28,14 @@ type Config struct {
 	NATSURL string `env:"NATS_URL,notEmpty"`
 	// DatabaseURL is the PostgreSQL database with the schema provisioner.
 	DatabaseURL string `env:"PROVISIONER_DATABASE_URL,notEmpty"`
-	// Workspaces is the directory below which projects have their workspaces; the
-	// executor sees the same directory at the same path.
-	Workspaces string `env:"PROVISIONER_WORKSPACES,notEmpty"`
+	// Runtime is where projects are: local, on the executor's machine, or kube, in
+	// pods. The executor has to be told the same.
+	Runtime string `env:"PROVISIONER_RUNTIME" envDefault:"local"`
+	// Workspaces is the directory below which local projects have their workspaces;
+	// the executor sees the same directory at the same path.
+	Workspaces string `env:"PROVISIONER_WORKSPACES"`
+	// Pods is how the pods of projects are made.
+	Pods Pods
 	// HTTPAddr serves /health, /ready and /metrics to operators; not served where empty.
 	HTTPAddr string `env:"PROVISIONER_HTTP_ADDR"`
 
@@ -70,11 +74,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	defer conn.Close()
-	workspaces, err := local.Open(cfg.Workspaces)
+	workspaces, closeWorkspaces, err := openWorkspaces(cfg, log)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = workspaces.Close() }() // holds nothing that could be lost
+	defer closeWorkspaces()
 
 	projects := postgres.Projects{Pool: pool}
 	a := &app.App{

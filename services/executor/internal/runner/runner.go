@@ -22,7 +22,8 @@ import (
 // Main carries out the subcommand of a command line without the program's name
 // and returns the exit code. It prints one line of JSON, a wire.Reply; attach
 // sends frames instead, the last of which holds the reply, for as long as its
-// standard input is open: that is how it learns that its caller has gone.
+// standard input is open: that is how it learns that its caller has gone. idle
+// prints nothing: it is what a container of a project does by itself.
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	command := ""
 	if len(args) > 0 {
@@ -31,6 +32,8 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	switch command {
 	case confine.NothingCommand:
 		return 0
+	case "idle":
+		return complain(stderr, idle(ctx))
 	case confine.GuardCommand:
 		return complain(stderr, confine.RunGuard())
 	case "attach", superviseCommand:

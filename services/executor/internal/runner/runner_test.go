@@ -238,3 +238,43 @@ func TestRefusalsHaveTheirExitCodes(t *testing.T) {
 		}
 	}
 }
+
+func TestTheFirstProcessOfAContainerBuriesOrphansAndEndsWhenTold(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Its children are those of the shell that it takes the place of.
+	script := `sleep 0.5 & sleep 0.6 & exec -a ` + asRunner + ` "$1" idle`
+	command := exec.CommandContext(t.Context(), "bash", "-c", script, "bash", self)
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	children := func() int {
+		table, err := process.Table()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, p := range table {
+			if p.Parent == command.Process.Pid {
+				n++
+			}
+		}
+		return n
+	}
+	deadline := time.Now().Add(time.Minute)
+	for _, reached := range []func(int) bool{func(n int) bool { return n == 2 }, func(n int) bool { return n == 0 }} {
+		for tick := time.Tick(5 * time.Millisecond); !reached(children()); <-tick {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d children, zombies or not", children())
+			}
+		}
+	}
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+}

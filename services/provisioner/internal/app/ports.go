@@ -42,7 +42,8 @@ type OpenOperations interface {
 
 // Workspaces keeps the directories that commands run in.
 type Workspaces interface {
-	// Create makes the workspace of a project, or finds the one that is there.
+	// Create makes the workspace of a project, or finds the one that is there, and
+	// returns when it can be used. After an error nothing is left that it made.
 	Create(ctx context.Context, slug string) (Workspace, error)
 	// Remove removes the workspace and all else that is kept of the project,
 	// whatever its commands left there. Nothing to remove is fine.
@@ -52,7 +53,7 @@ type Workspaces interface {
 // Workspace is where the files of a project are.
 type Workspace struct {
 	Path    string // absolute, in the terms of the runtime
-	Runtime string // local
+	Runtime string // local, kube
 }
 
 // Delivery is the command that an operation came with.

@@ -15,7 +15,7 @@ func TestASlugIsNeverAPath(t *testing.T) {
 	}
 	for _, slug := range []string{
 		"", ".", "..", "../shop", "/shop", "shop/..", "shop/x", ".trash", "Shop", "shop\n", "sh op", "shöp", "shop.x",
-		"*", ">", "shop\x00", strings.Repeat("x", 41),
+		"-", "-shop", "shop-", "*", ">", "shop\x00", strings.Repeat("x", 41),
 	} {
 		if domain.ValidSlug(slug) {
 			t.Errorf("%q is accepted", slug)

@@ -1,0 +1,98 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/client-go/util/exec"
+	"k8s.io/streaming/pkg/httpstream"
+)
+
+// executor carries out rdev-runner in pods, over a WebSocket, or over SPDY where
+// something between here and the API server does not let one through.
+type executor struct {
+	cluster   *rest.Config
+	base      *url.URL
+	namespace string
+	container string
+	runner    string
+}
+
+func newExecutor(config Config) (*executor, error) {
+	cluster := rest.CopyConfig(config.Cluster)
+	cluster.Timeout = 0 // a run takes as long as it takes; the caller's context ends it
+	base, _, err := rest.DefaultServerUrlFor(cluster)
+	if err != nil {
+		return nil, fmt.Errorf("address of the API server: %w", err)
+	}
+	return &executor{
+		cluster: cluster, base: base, namespace: config.Namespace, container: config.Container, runner: config.Runner,
+	}, nil
+}
+
+// run implements client.Exec for a pod.
+func (e *executor) run(ctx context.Context, pod string, args []string, stdin io.Reader, stdout io.Writer) error {
+	command, err := e.open(pod, args)
+	if err != nil {
+		return fmt.Errorf("exec in pod %s: %w", pod, err)
+	}
+	var stderr limited
+	err = command.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdin, Stdout: stdout, Stderr: &stderr})
+	if exit, ok := errors.AsType[exec.CodeExitError](err); ok && exit.Code != commandNotFound && exit.Code != commandNotExecutable {
+		return nil // the reply says more
+	}
+	if err != nil {
+		return fmt.Errorf("exec in pod %s: %w: %s", pod, err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return nil
+}
+
+// Exit codes with which a container runtime says that there was nothing to carry out.
+const (
+	commandNotExecutable = 126
+	commandNotFound      = 127
+)
+
+func (e *executor) open(pod string, args []string) (remotecommand.Executor, error) {
+	options := &corev1.PodExecOptions{
+		Container: e.container, Command: append([]string{e.runner}, args...), Stdin: true, Stdout: true, Stderr: true,
+	}
+	query, err := scheme.ParameterCodec.EncodeParameters(options, corev1.SchemeGroupVersion)
+	if err != nil {
+		return nil, err
+	}
+	target := e.base.JoinPath("api", "v1", "namespaces", e.namespace, "pods", pod, "exec")
+	target.RawQuery = query.Encode()
+	socket, err := remotecommand.NewWebSocketExecutor(e.cluster, http.MethodGet, target.String())
+	if err != nil {
+		return nil, err
+	}
+	spdy, err := remotecommand.NewSPDYExecutor(e.cluster, http.MethodPost, target)
+	if err != nil {
+		return nil, err
+	}
+	return remotecommand.NewFallbackExecutor(socket, spdy, func(err error) bool {
+		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+	})
+}
+
+// limited keeps the beginning of what is written to it.
+type limited struct{ bytes.Buffer }
+
+// maxComplaint is how much of a runner's complaint is kept, in bytes.
+const maxComplaint = 4 << 10
+
+// Write implements io.Writer.
+func (l *limited) Write(data []byte) (int, error) {
+	_, _ = l.Buffer.Write(data[:min(len(data), max(0, maxComplaint-l.Len()))])
+	return len(data), nil
+}

@@ -1,0 +1,149 @@
+// Package kube runs programs in the pods of projects. A pod is found by its
+// labels, whoever made it; nothing is written to the API server but exec, which
+// carries rdev-runner and nothing else.
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/orchard9/rdev/libs/kube"
+	"github.com/orchard9/rdev/services/executor/internal/adapters/workspace"
+	"github.com/orchard9/rdev/services/executor/internal/app"
+	"github.com/orchard9/rdev/services/executor/internal/domain"
+	"github.com/orchard9/rdev/services/executor/internal/runner/client"
+	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
+)
+
+// Config says where the pods of projects are, and how programs run in them.
+type Config struct {
+	// Cluster is how the API server is reached.
+	Cluster *rest.Config
+	// Namespace is where the pods of projects are.
+	Namespace string
+	// Container of a pod, kube.Container where empty, has rdev-runner at the path
+	// Runner, kube.Runner where empty.
+	Container string
+	Runner    string
+	// Path is the PATH of programs, workspace.DefaultPath where empty.
+	Path string
+	// SpoolLimit is the most output in bytes that is kept of a run, 1 GiB where 0.
+	SpoolLimit int64
+	// Patience is how long a run waits for its project's pod to be ready, 30
+	// seconds where 0. A pod that was replaced takes its time.
+	Patience time.Duration
+	Log      *slog.Logger
+}
+
+const defaultPatience = 30 * time.Second
+
+// Runtime runs programs in the pods of projects.
+type Runtime struct {
+	workspace.Runner
+
+	config Config
+	pods   *pods
+	exec   *executor
+}
+
+var _ app.Runtime = (*Runtime)(nil)
+
+// New makes a runtime and waits until it knows the pods that there are. It
+// watches them until ctx is done.
+func New(ctx context.Context, config Config) (*Runtime, error) {
+	if config.Namespace == "" {
+		return nil, errors.New("kube runtime: no namespace")
+	}
+	if config.Container == "" {
+		config.Container = kube.Container
+	}
+	if config.Runner == "" {
+		config.Runner = kube.Runner
+	}
+	if config.Path == "" {
+		config.Path = workspace.DefaultPath
+	}
+	if config.Patience == 0 {
+		config.Patience = defaultPatience
+	}
+	set, err := kubernetes.NewForConfig(config.Cluster)
+	if err != nil {
+		return nil, fmt.Errorf("kube runtime: %w", err)
+	}
+	r := &Runtime{config: config}
+	if r.exec, err = newExecutor(config); err != nil {
+		return nil, fmt.Errorf("kube runtime: %w", err)
+	}
+	r.Exec = func(project string) client.Exec { return r.runner(project) }
+	if r.pods, err = watchPods(ctx, set, config.Namespace, config.Log); err != nil {
+		return nil, fmt.Errorf("kube runtime: %w", err)
+	}
+	return r, nil
+}
+
+// runner carries out rdev-runner in the pod that a project has at the time: one
+// that is replaced has the same volume, and so the same runs.
+func (r *Runtime) runner(project string) client.Exec {
+	return func(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+		p, err := r.pods.ready(ctx, project, r.config.Patience)
+		if err != nil {
+			return err
+		}
+		return r.exec.run(ctx, p.name, args, stdin, stdout)
+	}
+}
+
+// Start implements app.Runtime. The working directory must lie in the workspace,
+// and symbolic links may not lead out of it. The pod confines the program; within
+// it, where its kernel can, the program is kept from what rdev-runner keeps.
+func (r *Runtime) Start(ctx context.Context, run domain.RunSpec) error {
+	dirs, err := workspace.DirectoriesOf(run.RunRef)
+	if err != nil {
+		return fmt.Errorf("start run %s: %w", run.ID, err)
+	}
+	c, err := r.Client(run.RunRef)
+	if err != nil {
+		return err
+	}
+	confine, err := r.confinement(ctx, run.RunRef, dirs, c)
+	if err != nil {
+		return fmt.Errorf("start run %s: %w", run.ID, err)
+	}
+	return c.Start(ctx, run.RunRef, wire.Spec{
+		Argv: run.Argv, Workspace: run.Workspace, Dir: run.Dir, Env: dirs.Environment(r.config.Path, run.Env),
+		Stdin: run.Stdin, KeepStdin: run.KeepStdin, Make: []string{run.Workspace, dirs.Home, dirs.Tmp},
+		SpoolLimit: r.config.SpoolLimit, Confine: confine,
+	})
+}
+
+// confinement is what a program is kept to: the files of the pod but for those of
+// rdev-runner. What a pod's kernel offers is asked once for each pod.
+func (r *Runtime) confinement(ctx context.Context, ref domain.RunRef, dirs workspace.Directories, c *client.Client) (*wire.Confinement, error) {
+	p, err := r.pods.ready(ctx, ref.Project, r.config.Patience)
+	if err != nil {
+		return nil, err
+	}
+	probe, known := r.pods.probe(p.uid)
+	if !known {
+		if probe, err = c.Probe(ctx); err != nil {
+			return nil, err
+		}
+		r.pods.setProbe(p.uid, probe)
+	}
+	if probe.LandlockABI == 0 {
+		return nil, nil
+	}
+	return &wire.Confinement{
+		Files: true,
+		Read:  append(workspace.SystemFiles(), "/etc", "/sys"),
+		Write: []string{ref.Workspace, dirs.Home, dirs.Tmp, "/tmp", "/dev/shm", path.Join(path.Dir(ref.Workspace), "cache")},
+	}, nil
+}

@@ -1,0 +1,115 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/orchard9/rdev/libs/kube"
+	"github.com/orchard9/rdev/services/executor/internal/domain"
+	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
+)
+
+const namespace = "projects"
+
+func madePod(name, project string, age time.Duration, ready bool) *corev1.Pod {
+	status := corev1.ConditionFalse
+	if ready {
+		status = corev1.ConditionTrue
+	}
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, Namespace: namespace, UID: types.UID(name), CreationTimestamp: metav1.NewTime(time.Now().Add(-age)),
+			Labels: map[string]string{kube.LabelProject: kube.Project, kube.LabelProjectID: project},
+		},
+		Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: status}}},
+	}
+}
+
+func watched(t *testing.T, objects ...runtime.Object) (*pods, *fake.Clientset) {
+	t.Helper()
+	set := fake.NewClientset(objects...)
+	p, err := watchPods(t.Context(), set, namespace, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, set
+}
+
+func TestTheNewestReadyPodOfAProjectIsTaken(t *testing.T) {
+	leaving := madePod("leaving", "shop", time.Second, true)
+	at := metav1.Now()
+	leaving.DeletionTimestamp, leaving.Finalizers = &at, []string{"test/keep"}
+	p, _ := watched(t, madePod("old", "shop", time.Hour, true), madePod("new", "shop", time.Minute, true),
+		madePod("starting", "shop", 2*time.Second, false), leaving, madePod("other", "bakery", 0, true))
+	if got, err := p.ready(t.Context(), "shop", time.Second); err != nil || got.name != "new" {
+		t.Errorf("got %+v, %v, want the pod new", got, err)
+	}
+}
+
+func TestAPodThatBecomesReadyIsWaitedFor(t *testing.T) {
+	p, set := watched(t, madePod("project-shop-0", "shop", 0, false))
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		_, err := set.CoreV1().Pods(namespace).UpdateStatus(context.Background(), madePod("project-shop-0", "shop", 0, true), metav1.UpdateOptions{})
+		if err != nil {
+			t.Error(err)
+		}
+	}()
+	if got, err := p.ready(t.Context(), "shop", time.Minute); err != nil || got.name != "project-shop-0" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestAProjectWithoutAReadyPodIsToldWhy(t *testing.T) {
+	p, _ := watched(t, madePod("project-shop-0", "shop", 0, false))
+	for project, want := range map[string]string{"shop": "pod project-shop-0 is not ready", "bakery": "there is none"} {
+		_, err := p.ready(t.Context(), project, 10*time.Millisecond)
+		refused, ok := errors.AsType[*domain.RefusedError](err)
+		if !ok || !strings.HasSuffix(refused.Reason, want) {
+			t.Errorf("project %s: %v, want a refusal that ends with %q", project, err, want)
+		}
+	}
+}
+
+func TestWhatAKernelOffersIsForgottenWithItsPod(t *testing.T) {
+	p, set := watched(t, madePod("project-shop-0", "shop", 0, true))
+	p.setProbe("project-shop-0", wire.Probe{LandlockABI: 7})
+	if probe, known := p.probe("project-shop-0"); !known || probe.LandlockABI != 7 {
+		t.Errorf("got %+v, %t", probe, known)
+	}
+	if err := set.CoreV1().Pods(namespace).Delete(t.Context(), "project-shop-0", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(time.Minute)
+	for tick := time.Tick(5 * time.Millisecond); ; <-tick {
+		if _, known := p.probe("project-shop-0"); !known {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it is still known")
+		}
+	}
+}
+
+func TestAnAPIServerThatRefusesTheListIsAnError(t *testing.T) {
+	set := fake.NewClientset()
+	set.PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, errors.New("pods is forbidden")
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if _, err := watchPods(ctx, set, namespace, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "pods is forbidden") {
+		t.Errorf("got %v, want what the API server said", err)
+	}
+}
