@@ -77,7 +77,11 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := c.start(ctx, root, lock); err != nil {
-		return nil, fmt.Errorf("start a cluster (logs: %s): %w\n%s%w", c.KeepLogs(), err, c.lastWords(), c.Stop())
+		err = fmt.Errorf("start a cluster: %w", err)
+		if c.node != nil {
+			err = fmt.Errorf("%w\nthe logs are in %s\n%s", err, c.KeepLogs(), c.node.allLastWords())
+		}
+		return nil, errors.Join(err, c.Stop())
 	}
 	return c, nil
 }

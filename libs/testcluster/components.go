@@ -21,10 +21,11 @@ func (c *Cluster) process(name, path string, args ...string) protocol.Process {
 	return protocol.Process{Name: name, Path: path, Args: args, Env: c.components.Env}
 }
 
-// etcd syncs nothing to disk: its data ends with the cluster.
+// etcd syncs nothing to disk, as its data ends with the cluster, and elects
+// itself soon.
 func (c *Cluster) etcd() protocol.Process {
 	return c.process("etcd", c.components.Etcd,
-		"--data-dir="+filepath.Join(c.dir, "etcd"), "--unsafe-no-fsync",
+		"--data-dir="+filepath.Join(c.dir, "etcd"), "--unsafe-no-fsync", "--heartbeat-interval=10", "--election-timeout=100",
 		"--listen-client-urls="+etcdURL, "--advertise-client-urls="+etcdURL,
 		"--listen-peer-urls="+etcdPeerURL, "--initial-advertise-peer-urls="+etcdPeerURL,
 		"--initial-cluster=default="+etcdPeerURL)
@@ -59,7 +60,7 @@ func (c *Cluster) control(name string) []string {
 	return []string{
 		"--kubeconfig=" + kubeconfig, "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
 		"--tls-cert-file=" + c.pki.path("serving.crt"), "--tls-private-key-file=" + c.pki.path("serving.key"),
-		"--leader-elect=false",
+		"--leader-elect=false", "--kube-api-qps=1000", "--kube-api-burst=2000",
 	}
 }
 
@@ -162,7 +163,7 @@ func (c *Cluster) kubeletConfig() any {
 		// A full disk of the machine is not what is tested.
 		"evictionHard":                object{"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
-		"nodeStatusUpdateFrequency": "5s",
+		"nodeStatusUpdateFrequency": "5s", "kubeAPIQPS": 1000, "kubeAPIBurst": 2000, "eventRecordQPS": 0,
 	}
 }
 

@@ -38,8 +38,8 @@ func startNode(program, dir string, lock *os.File) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = log.Close() }()                                                                               // the process has its own
-	n := &node{dir: dir, cmd: exec.Command(program, "-dir", dir, "-cgroup", cgroupName), ended: make(chan struct{})} //nolint:noctx // it ends when stdin is closed
+	n := &node{dir: dir, log: log, ended: make(chan struct{})}
+	n.cmd = exec.Command(program, "-dir", dir, "-cgroup", cgroupName) //nolint:noctx // it ends when stdin is closed
 	n.cmd.Stderr = log
 	n.cmd.ExtraFiles = []*os.File{lock}
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -55,7 +55,7 @@ func startNode(program, dir string, lock *os.File) (*node, error) {
 		return nil, err
 	}
 	if err := n.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("make namespaces (root may, unless a container forbids it): %w", err)
+		return nil, errors.Join(fmt.Errorf("make namespaces (root may, unless a container forbids it): %w", err), log.Close())
 	}
 	n.stdin = stdin
 	n.calls = rpc.NewClient(stdio{stdout, stdin})

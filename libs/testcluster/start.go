@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,7 +27,7 @@ func (c *Cluster) start(ctx context.Context, root string, lock *os.File) error {
 		return err
 	}
 	var err error
-	if c.node, err = startNode(filepath.Join(c.dir, "bin", "node"), c.dir, lock); err != nil {
+	if c.node, err = startNode(filepath.Join(c.programs(), "node"), c.dir, lock); err != nil {
 		return err
 	}
 	if err := connect(c.node.cmd.Process.Pid); err != nil {
@@ -57,7 +59,7 @@ func (c *Cluster) lay(ctx context.Context, root string) error {
 			return err
 		}
 	}
-	bin := filepath.Join(c.dir, "bin")
+	bin := c.programs()
 	module := filepath.Join(root, "libs/testcluster")
 	if err := buildPrograms(ctx, module, bin, "./internal/node", "./internal/pause"); err != nil {
 		return err
@@ -78,11 +80,15 @@ func (c *Cluster) lay(ctx context.Context, root string) error {
 	return c.configure()
 }
 
+// programs is where our own programs are kept from one cluster to the next, so
+// that they are only built again when they have changed.
+func (c *Cluster) programs() string { return filepath.Join(filepath.Dir(c.dir), "programs") }
+
 // buildPrograms builds static programs of a module into a directory.
 func buildPrograms(ctx context.Context, module, into string, packages ...string) error {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", into + "/"}, packages...)...)
 	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %v: %w: %s", packages, err, output)
 	}
@@ -97,10 +103,7 @@ func (c *Cluster) startControl(ctx context.Context) error {
 			return err
 		}
 	}
-	err := c.node.await(ctx, "containerd is ready", func(ctx context.Context) error {
-		return c.node.run(ctx, c.ctr("version"))
-	})
-	if err != nil {
+	if err := c.node.await(ctx, "containerd is ready", c.containerdReady); err != nil {
 		return err
 	}
 	if err := c.LoadImage(ctx, filepath.Join(c.dir, "pause.tar")); err != nil {
@@ -126,6 +129,17 @@ func (c *Cluster) startWorker(ctx context.Context) error {
 	return nil
 }
 
+// containerdReady connects to the socket, which it finds from outside of the
+// node's mounts.
+func (c *Cluster) containerdReady(ctx context.Context) error {
+	path := filepath.Join("/proc", strconv.Itoa(c.node.cmd.Process.Pid), "root", containerdSocket)
+	connection, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if err != nil {
+		return err
+	}
+	return connection.Close()
+}
+
 func (c *Cluster) apiReady(ctx context.Context) error {
 	return c.client.Discovery().RESTClient().Get().AbsPath("/readyz").Timeout(time.Second).Do(ctx).Error()
 }
@@ -143,14 +157,6 @@ func (c *Cluster) nodeReady(ctx context.Context) error {
 		}
 	}
 	return errors.New("the kubelet has not said yet that it is ready")
-}
-
-// lastWords are the last lines of every component's log.
-func (c *Cluster) lastWords() string {
-	if c.node == nil {
-		return ""
-	}
-	return c.node.allLastWords()
 }
 
 // stop ends what start started, as far as it came. With the end of the node the

@@ -1,10 +1,7 @@
 package testcluster
 
 import (
-	"context"
-	"fmt"
 	"log/slog"
-	"os"
 	"testing"
 )
 
@@ -18,32 +15,11 @@ func New(t testing.TB) *Cluster {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the logs of the cluster are in %s\n%s", c.KeepLogs(), c.lastWords())
+			t.Logf("the logs of the cluster are in %s\n%s", c.KeepLogs(), c.node.allLastWords())
 		}
 		if err := c.Stop(); err != nil {
 			t.Error(err)
 		}
 	})
 	return c
-}
-
-// Main is for a TestMain whose tests share one cluster: it starts one, gives it
-// to use, runs the tests, stops it, and returns the code to exit with.
-func Main(m *testing.M, use func(*Cluster)) int {
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	c, err := Start(context.Background(), Options{Log: log})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	use(c)
-	code := m.Run()
-	if code != 0 {
-		log.Info("the logs of the cluster are kept", "dir", c.KeepLogs())
-	}
-	if err := c.Stop(); err != nil {
-		log.Error("the cluster did not end well", "error", err)
-		return max(code, 1)
-	}
-	return code
 }

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -39,5 +40,5 @@ func run(ctx context.Context, command string, log *slog.Logger) error {
 		<-ctx.Done()
 		return c.Stop()
 	}
-	return fmt.Errorf("usage: testcluster prepare|up")
+	return errors.New("usage: testcluster prepare|up")
 }

@@ -84,17 +84,34 @@ func once(ctx context.Context, dir string, fill func(partial string) error) (err
 	if exists(dir) {
 		return nil
 	}
-	partial := dir + ".partial"
-	if err := os.RemoveAll(partial); err != nil {
-		return fmt.Errorf("remove what a broken build left: %w", err)
-	}
-	if err := os.Mkdir(partial, 0o755); err != nil {
+	partial, err := emptyDir(dir + ".partial-")
+	if err != nil {
 		return fmt.Errorf("make the cache: %w", err)
 	}
 	if err := fill(partial); err != nil {
 		return errors.Join(err, os.RemoveAll(partial))
 	}
 	return os.Rename(partial, dir)
+}
+
+// emptyDir makes a directory whose name begins with prefix, and removes those of
+// builds that were killed. Each has a name of its own, as the compiler of a
+// killed build may still be writing.
+func emptyDir(prefix string) (string, error) {
+	stale, err := filepath.Glob(prefix + "*")
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range stale {
+		if err := os.RemoveAll(dir); err != nil {
+			return "", err
+		}
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(prefix), filepath.Base(prefix))
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755)
 }
 
 // Lock locks a file, and waits for it until ctx ends. The lock is held until

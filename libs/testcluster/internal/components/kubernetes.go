@@ -82,12 +82,12 @@ func buildKubernetes(ctx context.Context, module, into string, packages []string
 func versionFlags(version string) string {
 	major, rest, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
 	minor, _, _ := strings.Cut(rest, ".")
-	flags := "-s -w"
+	flags := []string{"-s", "-w"}
 	for _, value := range []string{
 		"gitVersion=" + version, "gitMajor=" + major, "gitMinor=" + minor,
 		"gitTreeState=clean", "gitCommit=module", "buildDate=1970-01-01T00:00:00Z",
 	} {
-		flags += " -X k8s.io/component-base/version." + value
+		flags = append(flags, "-X", "k8s.io/component-base/version."+value)
 	}
-	return flags
+	return strings.Join(flags, " ")
 }
