@@ -152,17 +152,11 @@ func TestOfManyWritersOnAClusterExactlyOneWinsWhoeverLeads(t *testing.T) {
 	if err != nil || len(events) != rounds+1 {
 		t.Fatalf("the log has %d events, want %d: %v", len(events), rounds+1, err)
 	}
-	var folded *contract.Operation
+	var folded bus.Fold
 	for _, e := range events {
-		snapshot, err := e.Operation()
-		if err != nil {
-			t.Fatal(err)
+		if _, legal := folded.Add(e); !legal {
+			t.Errorf("event %d, %s, is not legal", e.Seq, e.Type)
 		}
-		next, err := contract.Fold(folded, e.Type, snapshot)
-		if err != nil {
-			t.Errorf("event %d: %v", e.Seq, err)
-		}
-		folded = &next
 	}
 }
 

@@ -98,20 +98,14 @@ func TestUpdateDecidesAgainWhereAnotherCameFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var folded *contract.Operation
+	var folded bus.Fold
 	for _, event := range history {
-		snapshot, err := event.Operation()
-		if err != nil {
-			t.Fatal(err)
+		if _, legal := folded.Add(event); !legal {
+			t.Fatalf("event %d, %s, is not legal", event.Seq, event.Type)
 		}
-		next, err := contract.Fold(folded, event.Type, snapshot)
-		if err != nil {
-			t.Fatal(err)
-		}
-		folded = &next
 	}
-	if folded.State != contract.Failed {
-		t.Fatalf("the folded history ends %s, want failed", folded.State)
+	if folded.Operation.State != contract.Failed {
+		t.Fatalf("the folded history ends %s, want failed", folded.Operation.State)
 	}
 }
 

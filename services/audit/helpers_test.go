@@ -112,6 +112,7 @@ func (b *bench) end() uint64 {
 func (b *bench) folded() (operations map[string]contract.Operation, events int) {
 	b.Helper()
 	operations = map[string]contract.Operation{}
+	folds := map[string]*bus.Fold{}
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	end := b.end()
@@ -120,17 +121,11 @@ func (b *bench) folded() (operations map[string]contract.Operation, events int) 
 		if e.Seq == end {
 			cancel()
 		}
-		snapshot, err := e.Operation()
-		if e.Entity != contract.EntityOperation || err != nil || snapshot.ID != e.Key {
-			return nil
+		if folds[e.Key] == nil {
+			folds[e.Key] = &bus.Fold{}
 		}
-		var prev *contract.Operation
-		if now, ok := operations[e.Key]; ok {
-			prev = &now
-		}
-		if next, err := contract.Fold(prev, e.Type, snapshot); err == nil {
-			next.Seq = e.Seq
-			operations[e.Key] = next
+		if _, legal := folds[e.Key].Add(e); legal {
+			operations[e.Key] = *folds[e.Key].Operation
 		}
 		return nil
 	}, func() {})

@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/client-go/util/exec"
 	"k8s.io/streaming/pkg/httpstream"
+
+	"github.com/orchard9/rdev/libs/kube"
 )
 
 // executor carries out rdev-runner in pods, over a WebSocket, or over SPDY where
@@ -23,8 +25,6 @@ type executor struct {
 	cluster   *rest.Config
 	base      *url.URL
 	namespace string
-	container string
-	runner    string
 }
 
 func newExecutor(config Config) (*executor, error) {
@@ -34,9 +34,7 @@ func newExecutor(config Config) (*executor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("address of the API server: %w", err)
 	}
-	return &executor{
-		cluster: cluster, base: base, namespace: config.Namespace, container: config.Container, runner: config.Runner,
-	}, nil
+	return &executor{cluster: cluster, base: base, namespace: config.Namespace}, nil
 }
 
 // run implements client.Exec for a pod.
@@ -64,7 +62,7 @@ const (
 
 func (e *executor) open(pod string, args []string) (remotecommand.Executor, error) {
 	options := &corev1.PodExecOptions{
-		Container: e.container, Command: append([]string{e.runner}, args...), Stdin: true, Stdout: true, Stderr: true,
+		Container: kube.Container, Command: append([]string{kube.Runner}, args...), Stdin: true, Stdout: true, Stderr: true,
 	}
 	query, err := scheme.ParameterCodec.EncodeParameters(options, corev1.SchemeGroupVersion)
 	if err != nil {

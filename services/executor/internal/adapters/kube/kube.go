@@ -9,13 +9,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"github.com/orchard9/rdev/libs/kube"
 	"github.com/orchard9/rdev/services/executor/internal/adapters/workspace"
 	"github.com/orchard9/rdev/services/executor/internal/app"
 	"github.com/orchard9/rdev/services/executor/internal/domain"
@@ -29,14 +27,8 @@ type Config struct {
 	Cluster *rest.Config
 	// Namespace is where the pods of projects are.
 	Namespace string
-	// Container of a pod, kube.Container where empty, has rdev-runner at the path
-	// Runner, kube.Runner where empty.
-	Container string
-	Runner    string
 	// Path is the PATH of programs, workspace.DefaultPath where empty.
 	Path string
-	// SpoolLimit is the most output in bytes that is kept of a run, 1 GiB where 0.
-	SpoolLimit int64
 	// Patience is how long a run waits for its project's pod to be ready, 30
 	// seconds where 0. A pod that was replaced takes its time.
 	Patience time.Duration
@@ -61,12 +53,6 @@ var _ app.Runtime = (*Runtime)(nil)
 func New(ctx context.Context, config Config) (*Runtime, error) {
 	if config.Namespace == "" {
 		return nil, errors.New("kube runtime: no namespace")
-	}
-	if config.Container == "" {
-		config.Container = kube.Container
-	}
-	if config.Runner == "" {
-		config.Runner = kube.Runner
 	}
 	if config.Path == "" {
 		config.Path = workspace.DefaultPath
@@ -120,7 +106,7 @@ func (r *Runtime) Start(ctx context.Context, run domain.RunSpec) error {
 	return c.Start(ctx, run.RunRef, wire.Spec{
 		Argv: run.Argv, Workspace: run.Workspace, Dir: run.Dir, Env: dirs.Environment(r.config.Path, run.Env),
 		Stdin: run.Stdin, KeepStdin: run.KeepStdin, Make: []string{run.Workspace, dirs.Home, dirs.Tmp},
-		SpoolLimit: r.config.SpoolLimit, Confine: confine,
+		Confine: confine,
 	})
 }
 
@@ -144,6 +130,6 @@ func (r *Runtime) confinement(ctx context.Context, ref domain.RunRef, dirs works
 	return &wire.Confinement{
 		Files: true,
 		Read:  append(workspace.SystemFiles(), "/etc", "/sys"),
-		Write: []string{ref.Workspace, dirs.Home, dirs.Tmp, "/tmp", "/dev/shm", path.Join(path.Dir(ref.Workspace), "cache")},
+		Write: []string{ref.Workspace, dirs.Home, dirs.Tmp, "/tmp", "/dev/shm"},
 	}, nil
 }

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,12 +41,12 @@ func (w *Workspaces) awaitReady(ctx context.Context, slug string) error {
 		}
 		why = "pod " + pods[0].Name + " " + reason
 		if hopeless(&pods[0]) {
-			return false, fmt.Errorf("%s", why)
+			return false, errors.New(why)
 		}
 		return false, nil
 	})
-	if err != nil && context.Cause(ctx) == nil && why != "" {
-		return fmt.Errorf("after %s: %s: %w", time.Since(begin).Round(time.Second), why, err)
+	if errors.Is(err, errPatience) {
+		return fmt.Errorf("after %s: %s: %w", w.patience, why, err)
 	}
 	return err
 }

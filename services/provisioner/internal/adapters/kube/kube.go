@@ -12,6 +12,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -134,5 +135,5 @@ func (w *Workspaces) Remove(ctx context.Context, slug string) error {
 
 // mine selects what rdev made for a project.
 func (w *Workspaces) mine(slug string) metav1.ListOptions {
-	return metav1.ListOptions{LabelSelector: kube.LabelManagedBy + "=" + kube.ManagedBy + "," + kube.LabelProjectID + "=" + slug}
+	return metav1.ListOptions{LabelSelector: labels.SelectorFromSet(labelsOf(slug)).String()}
 }
