@@ -14,6 +14,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/orchard9/rdev/libs/testcluster/image"
+	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
 	"github.com/orchard9/rdev/libs/testcluster/internal/components"
 )
 
@@ -29,6 +31,7 @@ type Cluster struct {
 	components *components.Components
 	pki        *pki
 	node       *node
+	pause      image.Image // of the sandboxes of pods
 	config     *rest.Config
 	client     *kubernetes.Clientset
 
@@ -52,26 +55,26 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("the test cluster needs root: it makes namespaces and cgroups")
 	}
-	root, err := components.Root()
+	root, err := cache.Root()
 	if err != nil {
 		return nil, err
 	}
-	cache, err := cacheDir()
+	dir, err := cacheDir()
 	if err != nil {
 		return nil, err
 	}
-	found, err := components.Ensure(ctx, root, cache, o.Log)
+	found, err := components.Ensure(ctx, root, dir, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	lock, err := components.Lock(ctx, "/run/rdev-testcluster.lock")
+	lock, err := cache.Lock(ctx, "/run/rdev-testcluster.lock")
 	if err != nil {
 		return nil, fmt.Errorf("wait for the cluster of another test: %w", err)
 	}
 	defer func() { _ = lock.Close() }() // the node has its own, and keeps it locked
 	c := &Cluster{
-		log: o.Log, components: found, dir: filepath.Join(cache, "running"),
-		kept: filepath.Join(cache, "logs-"+time.Now().Format("20060102-150405")),
+		log: o.Log, components: found, dir: filepath.Join(dir, "running"),
+		kept: filepath.Join(dir, "logs-"+time.Now().Format("20060102-150405")),
 	}
 	c.stopOnce = sync.OnceValue(c.stop)
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -88,24 +91,21 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 
 // Prepare builds and fetches what Start needs, and starts nothing.
 func Prepare(ctx context.Context, log *slog.Logger) error {
-	root, err := components.Root()
+	root, err := cache.Root()
 	if err != nil {
 		return err
 	}
-	cache, err := cacheDir()
+	dir, err := cacheDir()
 	if err != nil {
 		return err
 	}
-	_, err = components.Ensure(ctx, root, cache, log)
+	_, err = components.Ensure(ctx, root, dir, log)
 	return err
 }
 
 func cacheDir() (string, error) {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("find the cache: %w", err)
-	}
-	return filepath.Join(dir, "rdev", "kubernetes"), nil
+	dir, err := cache.Dir()
+	return filepath.Join(dir, "kubernetes"), err
 }
 
 // Config is the configuration of a client that may do everything. The caller

@@ -11,7 +11,6 @@ import (
 )
 
 const (
-	pauseImage       = "rdev.test/pause:dev"
 	containerdSocket = "/run/containerd/containerd.sock" // the node has a /run of its own
 	etcdURL          = "http://127.0.0.1:2379"
 	etcdPeerURL      = "http://127.0.0.1:2380"
@@ -128,7 +127,7 @@ state = "/run/containerd"
       BinaryName = %q
 [plugins."io.containerd.internal.v1.opt"]
   path = %q
-`, filepath.Join(c.dir, "containerd"), containerdSocket, pauseImage, c.components.CNI, filepath.Join(c.dir, "cni"),
+`, filepath.Join(c.dir, "containerd"), containerdSocket, c.pause.Name, c.components.CNI, filepath.Join(c.dir, "cni"),
 		c.components.Runc, filepath.Join(c.dir, "opt"))
 }
 

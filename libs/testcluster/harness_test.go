@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,7 +22,7 @@ import (
 	utilexec "k8s.io/client-go/util/exec"
 
 	"github.com/orchard9/rdev/libs/testcluster"
-	"github.com/orchard9/rdev/libs/testcluster/internal/archive"
+	"github.com/orchard9/rdev/libs/testcluster/image"
 )
 
 const (
@@ -44,16 +43,11 @@ func newHarness(t *testing.T, c *testcluster.Cluster) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	box, tar := filepath.Join(t.TempDir(), "box"), filepath.Join(t.TempDir(), "box.tar")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", box, "./internal/box")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
-	if err := archive.Write(tar, boxImage, box, "box"); err != nil {
+	box, err := image.Program(t.Context(), image.Options{}, "libs/testcluster", "internal/box")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.LoadImage(t.Context(), tar); err != nil {
+	if err := c.LoadImage(t.Context(), box.Archive); err != nil {
 		t.Fatal(err)
 	}
 	return &harness{cluster: c, client: client}

@@ -15,7 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/orchard9/rdev/libs/testcluster/internal/archive"
+	"github.com/orchard9/rdev/libs/testcluster/image"
 	"github.com/orchard9/rdev/libs/testcluster/internal/protocol"
 )
 
@@ -59,15 +59,13 @@ func (c *Cluster) lay(ctx context.Context, root string) error {
 			return err
 		}
 	}
-	bin := c.programs()
-	module := filepath.Join(root, "libs/testcluster")
-	if err := buildPrograms(ctx, module, bin, "./internal/node", "./internal/pause"); err != nil {
-		return err
-	}
-	if err := archive.Write(filepath.Join(c.dir, "pause.tar"), pauseImage, filepath.Join(bin, "pause"), "pause"); err != nil {
+	if err := buildNode(ctx, filepath.Join(root, "libs/testcluster"), c.programs()); err != nil {
 		return err
 	}
 	var err error
+	if c.pause, err = image.Program(ctx, image.Options{Root: root}, "libs/testcluster", "internal/pause"); err != nil {
+		return err
+	}
 	if c.pki, err = newPKI(filepath.Join(c.dir, "pki")); err != nil {
 		return err
 	}
@@ -80,17 +78,17 @@ func (c *Cluster) lay(ctx context.Context, root string) error {
 	return c.configure()
 }
 
-// programs is where our own programs are kept from one cluster to the next, so
-// that they are only built again when they have changed.
+// programs is where the node's program is kept from one cluster to the next, so
+// that it is only built again when it has changed.
 func (c *Cluster) programs() string { return filepath.Join(filepath.Dir(c.dir), "programs") }
 
-// buildPrograms builds static programs of a module into a directory.
-func buildPrograms(ctx context.Context, module, into string, packages ...string) error {
-	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", into + "/"}, packages...)...)
+// buildNode builds the first process of the node into a directory.
+func buildNode(ctx context.Context, module, into string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", into+"/", "./internal/node")
 	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %v: %w: %s", packages, err, output)
+		return fmt.Errorf("build the node: %w: %s", err, output)
 	}
 	return nil
 }
@@ -106,7 +104,7 @@ func (c *Cluster) startControl(ctx context.Context) error {
 	if err := c.node.await(ctx, "containerd is ready", c.containerdReady); err != nil {
 		return err
 	}
-	if err := c.LoadImage(ctx, filepath.Join(c.dir, "pause.tar")); err != nil {
+	if err := c.LoadImage(ctx, c.pause.Archive); err != nil {
 		return err
 	}
 	if err := c.node.await(ctx, "the API server is ready", c.apiReady); err != nil {

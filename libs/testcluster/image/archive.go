@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
 )
 
 // config is an image's configuration as OCI and Docker write it.
@@ -71,7 +73,7 @@ func (s store) archive(ctx context.Context, name string, run process, layers []l
 	id := hash(string(encoded))
 	dir := filepath.Join(s.dir, "archives", hash(name + id)[:32])
 	image := Image{Name: name, Archive: filepath.Join(dir, "image.tar"), ID: "sha256:" + id}
-	err = s.make(ctx, dir, func(partial string) error {
+	err = cache.Fill(ctx, dir, func(partial string) error {
 		return writeArchive(filepath.Join(partial, "image.tar"), name, id, encoded, layers)
 	})
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
 )
 
 // binary is the layer with one program of this repository, built from the tree
@@ -21,11 +23,11 @@ func (s store) binary(ctx context.Context, root, module, dir, target string) (la
 		return layer{}, fmt.Errorf("make the cache: %w", err)
 	}
 	// One name for all: go build does nothing where the program is up to date.
-	unlock, err := lock(ctx, program+".lock")
+	lock, err := cache.Lock(ctx, program+".lock")
 	if err != nil {
 		return layer{}, err
 	}
-	defer unlock()
+	defer func() { _ = lock.Close() }()
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", program, "./"+dir)
 	build.Dir = filepath.Join(root, module)
 	build.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux")

@@ -17,9 +17,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
 )
 
 // Repository is the registry of the images' names. No such registry exists, so
@@ -49,7 +52,7 @@ func Service(ctx context.Context, o Options, name string) (Image, error) {
 		return Image{}, err
 	}
 	module := filepath.Join("services", name)
-	if !filepath.IsLocal(name) || name != filepath.Base(name) || !exists(filepath.Join(o.Root, module, "cmd", name)) {
+	if !filepath.IsLocal(name) || name != filepath.Base(name) || !cache.Exists(filepath.Join(o.Root, module, "cmd", name)) {
 		return Image{}, fmt.Errorf("image of %q: there is no such service", name)
 	}
 	s := o.store()
@@ -66,6 +69,29 @@ func Service(ctx context.Context, o Options, name string) (Image, error) {
 		return Image{}, err
 	}
 	return s.archive(ctx, Repository+"/"+name+":dev", run, []layer{trusted, program})
+}
+
+// Program makes the image of one static program and nothing else but a /tmp, for
+// what only tests need: dir is its package in the module, both slash-separated,
+// and its last part the name of program and image.
+func Program(ctx context.Context, o Options, module, dir string) (Image, error) {
+	o, err := o.complete()
+	if err != nil {
+		return Image{}, err
+	}
+	s, name := o.store(), path.Base(dir)
+	tmp, err := s.layer(ctx, "a directory for temporary files", "tmp v1", func(_ context.Context, t *tree) error {
+		t.dir("tmp", fs.ModeSticky|0o777, 0)
+		return nil
+	})
+	if err != nil {
+		return Image{}, err
+	}
+	program, err := s.binary(ctx, o.Root, module, dir, name)
+	if err != nil {
+		return Image{}, err
+	}
+	return s.archive(ctx, Repository+"/"+name+":dev", process{Entrypoint: []string{"/" + name}}, []layer{tmp, program})
 }
 
 // Claudebox makes the image that the pods of projects run, with o.Agent in it.
@@ -129,31 +155,14 @@ func (o Options) agent(ctx context.Context, s store) (layer, error) {
 
 // complete fills in what is empty.
 func (o Options) complete() (Options, error) {
+	var err error
 	if o.Cache == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return o, fmt.Errorf("find the cache: %w", err)
+		if o.Cache, err = cache.Dir(); err != nil {
+			return o, err
 		}
-		o.Cache = filepath.Join(cache, "rdev")
 	}
-	if o.Root != "" {
-		return o, nil
+	if o.Root == "" {
+		o.Root, err = cache.Root()
 	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return o, fmt.Errorf("find the repository: %w", err)
-	}
-	for !exists(filepath.Join(dir, "go.work")) {
-		if dir == filepath.Dir(dir) {
-			return o, fmt.Errorf("find the repository: no go.work here or above: %w", fs.ErrNotExist)
-		}
-		dir = filepath.Dir(dir)
-	}
-	o.Root = dir
-	return o, nil
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
+	return o, err
 }

@@ -13,11 +13,11 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
 )
 
-// store is the directory in which layers and archives are kept from one test to
-// the next, also for tests that run at the same time in other processes. What
-// has its name there is complete: it is made beside it, and renamed.
+// store is the directory of the cache in which layers and archives are kept.
 type store struct{ dir string }
 
 // layer is a tar on disk that is one layer of images.
@@ -39,7 +39,7 @@ const (
 func (s store) layer(ctx context.Context, about, key string, fill func(context.Context, *tree) error) (layer, error) {
 	dir := filepath.Join(s.dir, "layers", hash(key)[:32])
 	l := layer{path: filepath.Join(dir, "layer.tar"), about: about}
-	err := s.make(ctx, dir, func(partial string) error {
+	err := cache.Fill(ctx, dir, func(partial string) error {
 		t, err := newTree(s.dir)
 		if err != nil {
 			return err
@@ -72,35 +72,6 @@ func writeLayer(t *tree, dir string) error {
 	return os.WriteFile(filepath.Join(dir, "diffid"), []byte("sha256:"+hex.EncodeToString(digest.Sum(nil))+"\n"), 0o644)
 }
 
-// make makes a directory that is missing, and marks one that is there as used:
-// fill gets one with another name, which takes the name once fill is done. One
-// process at a time does it.
-func (s store) make(ctx context.Context, dir string, fill func(partial string) error) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return fmt.Errorf("make the cache: %w", err)
-	}
-	unlock, err := lock(ctx, dir+".lock")
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	now := time.Now()
-	if err := os.Chtimes(dir, now, now); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	partial := dir + ".partial" // the lock is ours: one left behind is of a process that died
-	if err := os.RemoveAll(partial); err != nil {
-		return fmt.Errorf("remove what was left behind: %w", err)
-	}
-	if err := os.Mkdir(partial, 0o755); err != nil {
-		return fmt.Errorf("make a directory of the cache: %w", err)
-	}
-	if err := fill(partial); err != nil {
-		return errors.Join(err, os.RemoveAll(partial))
-	}
-	return os.Rename(partial, dir)
-}
-
 // sweep removes what nobody has asked for in a while.
 func (s store) sweep() error {
 	for kind, unused := range map[string]time.Duration{"archives": unusedArchive, "layers": unusedLayer} {
@@ -120,14 +91,14 @@ func (s store) sweep() error {
 // sweepOne removes what a lock is for, where it is old and nobody holds the
 // lock. The file of the lock stays, for somebody may be about to take it.
 func sweepOne(lock string, unused time.Duration) error {
-	unlock, err := tryLock(lock)
-	if errors.Is(err, errLocked) {
+	held, err := cache.TryLock(lock)
+	if errors.Is(err, cache.ErrLocked) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer func() { _ = held.Close() }()
 	dir := strings.TrimSuffix(lock, ".lock")
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
 )
 
 // one is a layer with one file.
@@ -147,31 +149,12 @@ func TestALayerThatFailsLeavesNothingAndIsTriedAgain(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 	// A process that was killed leaves a directory without its final name.
-	if err := os.MkdirAll(filepath.Join(s.dir, "layers", hash("xx")[:32]+".partial", "sub"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(s.dir, "layers", hash("xx")[:32]+".partial-1", "sub"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if l := one(t, s, "x", "x"); l.diffID == "" {
 		t.Error("the layer is not made after all")
 	}
-}
-
-func TestWaitingForALockEndsWithTheContext(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := lock(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	if _, err := lock(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v", err)
-	}
-	unlock()
-	unlock, err = lock(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	unlock()
 }
 
 func TestWhatNobodyAsksForIsRemoved(t *testing.T) {
@@ -191,14 +174,14 @@ func TestWhatNobodyAsksForIsRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	unlock, err := lock(t.Context(), filepath.Dir(held)+".lock")
+	lock, err := cache.Lock(t.Context(), filepath.Dir(held)+".lock")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unlock()
+	defer lock.Close()
 	archive("used")
 	for path, want := range map[string]bool{old: false, used: true, held: true, base.path: true} {
-		if exists(path) != want {
+		if cache.Exists(path) != want {
 			t.Errorf("%s exists: %t", path, !want)
 		}
 	}

@@ -9,17 +9,19 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
 )
 
 // kubernetes builds the Kubernetes binaries, once for a go.mod and go.sum of
 // libs/tools/kubernetes and a Go version.
-func (c *Components) kubernetes(ctx context.Context, root, cache string, log *slog.Logger) error {
+func (c *Components) kubernetes(ctx context.Context, root, into string, log *slog.Logger) error {
 	module := filepath.Join(root, "libs/tools/kubernetes")
 	key, err := buildKey(ctx, module)
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(cache, key)
+	dir := filepath.Join(into, key)
 	programs := []struct {
 		name string
 		path *string
@@ -36,7 +38,7 @@ func (c *Components) kubernetes(ctx context.Context, root, cache string, log *sl
 		*p.path = filepath.Join(dir, p.name)
 		packages = append(packages, "k8s.io/kubernetes/cmd/"+p.name)
 	}
-	return once(ctx, dir, func(partial string) error {
+	return cache.Fill(ctx, dir, func(partial string) error {
 		start := time.Now()
 		log.InfoContext(ctx, "building Kubernetes, once (about eight minutes on two cores)", "into", dir)
 		if err := buildKubernetes(ctx, module, partial, packages); err != nil {

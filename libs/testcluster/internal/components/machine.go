@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
 )
 
 // wanted are the Debian packages of what is not Kubernetes.
@@ -25,7 +27,7 @@ func libraries() []string {
 // machine finds what is not Kubernetes on this machine, or fetches all of it
 // into the cache: a mixture of the two has been seen to fail, as containerd
 // works with its own shim only.
-func (c *Components) machine(ctx context.Context, cache string, log *slog.Logger) error {
+func (c *Components) machine(ctx context.Context, dir string, log *slog.Logger) error {
 	missing := c.find("/")
 	if len(missing) == 0 {
 		return nil
@@ -39,8 +41,8 @@ func (c *Components) machine(ctx context.Context, cache string, log *slog.Logger
 		return fmt.Errorf("find out which Debian this is: %w", err)
 	}
 	major, _, _ := strings.Cut(strings.TrimSpace(string(release)), ".")
-	root := filepath.Join(cache, "debian-"+strings.ReplaceAll(major, "/", "-")+"-"+runtime.GOARCH)
-	err = once(ctx, root, func(partial string) error {
+	root := filepath.Join(dir, "debian-"+strings.ReplaceAll(major, "/", "-")+"-"+runtime.GOARCH)
+	err = cache.Fill(ctx, root, func(partial string) error {
 		log.InfoContext(ctx, "fetching Debian packages, once", "packages", strings.Join(wanted(), " "), "into", root)
 		return fetch(ctx, partial)
 	})
@@ -71,7 +73,7 @@ func (c *Components) find(root string) (missing []string) {
 	}
 	for _, p := range programs {
 		*p.found = filepath.Join(root, p.path)
-		if !exists(*p.found) {
+		if !cache.Exists(*p.found) {
 			missing = append(missing, p.name)
 		}
 	}
