@@ -28,8 +28,8 @@ type Error struct {
 
 // FieldError says what is wrong with one field of a request.
 type FieldError struct {
-	Field   string `json:"field"`
-	Message string `json:"message"`
+	Field   string `json:"field"`   // path as the client wrote it, such as "components[0].port"
+	Message string `json:"message"` // continues a sentence that begins with the field
 }
 
 // Error implements error.

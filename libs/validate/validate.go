@@ -5,17 +5,13 @@ package validate
 import (
 	"fmt"
 	"strings"
-)
 
-// FieldError is what is wrong with one field.
-type FieldError struct {
-	Field   string `json:"field"`   // path as the client wrote it, such as "components[0].port"
-	Message string `json:"message"` // continues a sentence that begins with the field
-}
+	"github.com/orchard9/rdev/libs/contract"
+)
 
 // Errors is what is wrong with an input, in the order of the checks.
 type Errors struct {
-	Fields []FieldError `json:"errors"`
+	Fields []contract.FieldError `json:"errors"`
 }
 
 // Error puts everything into one line.
@@ -30,7 +26,7 @@ func (e *Errors) Error() string {
 // Validator collects errors. The first one of a field counts, so that checks may
 // be written from the general to the special.
 type Validator struct {
-	fields []FieldError
+	fields []contract.FieldError
 	failed map[string]bool
 }
 
@@ -43,7 +39,7 @@ func (v *Validator) Check(field string, ok bool, message string) {
 		return
 	}
 	v.failed[field] = true
-	v.fields = append(v.fields, FieldError{Field: field, Message: message})
+	v.fields = append(v.fields, contract.FieldError{Field: field, Message: message})
 }
 
 // Checkf is Check with a formatted message.

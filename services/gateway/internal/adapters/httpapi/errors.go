@@ -30,11 +30,7 @@ func (h *handlers) problemOf(err error) *contract.Error {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &wrong):
-		known = &contract.Error{Code: contract.CodeInvalidRequest, Detail: wrong.Error()}
-		for _, f := range wrong.Fields {
-			known.Fields = append(known.Fields, contract.FieldError{Field: f.Field, Message: f.Message})
-		}
-		return known
+		return &contract.Error{Code: contract.CodeInvalidRequest, Detail: wrong.Error(), Fields: wrong.Fields}
 	case errors.Is(err, contract.ErrNotFound):
 		return &contract.Error{Code: contract.CodeNotFound, Detail: err.Error()}
 	case errors.Is(err, contract.ErrIllegal):
