@@ -43,6 +43,12 @@ test-agents: check ## drive the real agent CLIs against a stub model (installs t
 	@scripts/install-agents.sh
 	@go test -count=1 -tags agents ./services/executor/internal/agents/...
 
+.PHONY: test-cluster
+test-cluster: check ## run the tests that need a Kubernetes, on a real one of one node (needs root)
+	@go run ./libs/testcluster/cmd/testcluster prepare
+	@go test -count=1 -tags cluster -p 1 -timeout 30m \
+		./libs/testcluster/... ./services/executor/internal/adapters/kube ./services/provisioner/internal/adapters/kube
+
 .PHONY: fuzz
 fuzz: check ## fuzz every parser of outside input, FUZZTIME each (20s)
 	@scripts/fuzz.sh "$${FUZZTIME:-20s}"
@@ -67,7 +73,7 @@ tools: check ## build the linters into the cache
 .PHONY: lint
 lint: tools ## lint, and look for dead code
 	@"$(TOOLS)/golangci-lint" run $(addprefix ./,$(addsuffix /...,$(MODULES)))
-	@out=$$("$(TOOLS)/deadcode" -test -tags agents $(addprefix ./,$(addsuffix /...,$(MODULES)))); test -z "$$out" || { echo "dead code:" >&2; echo "$$out" >&2; exit 1; }
+	@out=$$("$(TOOLS)/deadcode" -test -tags agents,cluster $(addprefix ./,$(addsuffix /...,$(MODULES)))); test -z "$$out" || { echo "dead code:" >&2; echo "$$out" >&2; exit 1; }
 
 .PHONY: fmt
 fmt: tools ## format

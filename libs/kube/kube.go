@@ -48,7 +48,7 @@ func Connect(path string) (*rest.Config, error) {
 	if path == "" {
 		config, err := rest.InClusterConfig()
 		if err == nil {
-			return config, nil
+			return unlimited(config), nil
 		}
 		if !errors.Is(err, rest.ErrNotInCluster) {
 			return nil, fmt.Errorf("kubernetes: %w", err)
@@ -63,5 +63,12 @@ func Connect(path string) (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes: %w", err)
 	}
-	return config, nil
+	return unlimited(config), nil
+}
+
+// unlimited leaves it to the API server, who knows its load, to hold clients back:
+// what a client would do by itself is five requests in a second.
+func unlimited(config *rest.Config) *rest.Config {
+	config.QPS = -1
+	return config
 }

@@ -68,6 +68,9 @@ func attach(ctx context.Context, c *call, in io.Reader, out io.Writer) error {
 		return fmt.Errorf("attach to run %s: %w", run.ID, err)
 	}
 	f.lost = c.from > size
+	if err := f.beat(); err != nil { // so that the caller knows that it is connected
+		return err
+	}
 	status, err := f.follow(ctx)
 	if err != nil {
 		return gone(err)

@@ -8,15 +8,20 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/client-go/util/exec"
+	"k8s.io/klog/v2"
 	"k8s.io/streaming/pkg/httpstream"
 
 	"github.com/orchard9/rdev/libs/kube"
+	"github.com/orchard9/rdev/services/executor/internal/domain"
 )
 
 // executor carries out rdev-runner in pods, over a WebSocket, or over SPDY where
@@ -43,15 +48,35 @@ func (e *executor) run(ctx context.Context, pod string, args []string, stdin io.
 	if err != nil {
 		return fmt.Errorf("exec in pod %s: %w", pod, err)
 	}
+	// What is wrong with the connection is this function's error; client-go would log it, too.
+	ctx, end := context.WithCancel(klog.NewContext(ctx, logr.Discard()))
+	defer end()
+	out := &output{Writer: stdout}
+	if args[0] != "attach" {
+		out.replied = end
+	}
 	var stderr limited
-	err = command.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdin, Stdout: stdout, Stderr: &stderr})
+	err = command.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdin, Stdout: out, Stderr: &stderr})
+	if out.done.Load() {
+		return nil
+	}
 	if exit, ok := errors.AsType[exec.CodeExitError](err); ok && exit.Code != commandNotFound && exit.Code != commandNotExecutable {
 		return nil // the reply says more
 	}
 	if err != nil {
-		return fmt.Errorf("exec in pod %s: %w: %s", pod, err, bytes.TrimSpace(stderr.Bytes()))
+		err = fmt.Errorf("exec in pod %s: %w: %s", pod, err, bytes.TrimSpace(stderr.Bytes()))
 	}
-	return nil
+	if hopeless(err) {
+		return &domain.RefusedError{Reason: err.Error()}
+	}
+	return err
+}
+
+// hopeless tells whether a call would fail again: rdev may not make it, or there
+// is no rdev-runner where it should be.
+func hopeless(err error) bool {
+	_, ended := errors.AsType[exec.CodeExitError](err)
+	return ended || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsBadRequest(err)
 }
 
 // Exit codes with which a container runtime says that there was nothing to carry out.
@@ -81,6 +106,25 @@ func (e *executor) open(pod string, args []string) (remotecommand.Executor, erro
 	return remotecommand.NewFallbackExecutor(socket, spdy, func(err error) bool {
 		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
 	})
+}
+
+// output is the standard output of a runner. A short subcommand replies with one
+// line and ends: nobody waits until its end is known, too.
+type output struct {
+	io.Writer
+
+	replied func() // nil for attach
+	done    atomic.Bool
+}
+
+// Write implements io.Writer.
+func (o *output) Write(data []byte) (int, error) {
+	n, err := o.Writer.Write(data)
+	if err == nil && o.replied != nil && bytes.HasSuffix(data, []byte("\n")) {
+		o.done.Store(true)
+		o.replied()
+	}
+	return n, err
 }
 
 // limited keeps the beginning of what is written to it.

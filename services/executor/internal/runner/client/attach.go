@@ -17,8 +17,11 @@ const (
 	// silence is how long a connection may carry nothing, not even a beat, before
 	// it is taken to be cut.
 	silence = 45 * time.Second
-	// maxFruitless is how often in a row a connection may end without a frame.
-	maxFruitless = 8
+	// opening is how long it may take until it carries the first beat.
+	opening = 15 * time.Second
+	// patience is how long connections may end without a frame, one after another:
+	// an API server that is replaced takes a while.
+	patience     = 2 * time.Minute
 	firstPause   = 50 * time.Millisecond
 	longestPause = 5 * time.Second
 )
@@ -26,7 +29,7 @@ const (
 // Attach follows a run's output from a position on until it has ended. A
 // connection that is cut is made again from where it was. See app.Runtime.
 func (c *Client) Attach(ctx context.Context, ref domain.RunRef, from int64, emit func(domain.Frame) error) (domain.Exit, error) {
-	pause, fruitless := firstPause, 0
+	pause, fruitful := firstPause, time.Now()
 	for {
 		at := from
 		reply, err := c.attachOnce(ctx, ref, &from, emit)
@@ -49,9 +52,9 @@ func (c *Client) Attach(ctx context.Context, ref domain.RunRef, from int64, emit
 			return domain.Exit{}, fmt.Errorf("attach to run %s: %w", ref.ID, refused)
 		}
 		if from > at {
-			pause, fruitless = firstPause, 0
+			pause, fruitful = firstPause, time.Now()
 		}
-		if fruitless++; fruitless > maxFruitless || errors.Is(err, wire.ErrCorrupt) {
+		if time.Since(fruitful) > patience || errors.Is(err, wire.ErrCorrupt) {
 			return domain.Exit{}, fmt.Errorf("attach to run %s at %d: %w", ref.ID, from, err)
 		}
 		select {
@@ -79,7 +82,7 @@ func (c *Client) attachOnce(ctx context.Context, ref domain.RunRef, at *int64, e
 		return nil, fmt.Errorf("attach: %w", err)
 	}
 	in, out := io.Pipe()
-	watched := &watchdog{out: out, timer: time.AfterFunc(silence, stop)}
+	watched := &watchdog{out: out, timer: time.AfterFunc(opening, stop)}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -26,8 +26,14 @@ type Exec func(ctx context.Context, args []string, stdin io.Reader, stdout io.Wr
 // ErrRunner is wrapped by what a runner refuses for reasons of its own.
 var ErrRunner = errors.New("runner")
 
-// callWithin is the time that a short subcommand may take, beyond any grace.
-const callWithin = 60 * time.Second
+const (
+	// replyWithin is how long a short subcommand may take, beyond any grace: a
+	// connection that is lost may never tell.
+	replyWithin = 20 * time.Second
+	// tries is how often a subcommand is carried out that had no reply. All but
+	// input may be carried out twice.
+	tries = 6
+)
 
 // Client drives the runner of one workspace.
 type Client struct {
@@ -44,13 +50,13 @@ func (c *Client) Start(ctx context.Context, ref domain.RunRef, spec wire.Spec) e
 	if err != nil {
 		return fmt.Errorf("start run %s: %w", ref.ID, err)
 	}
-	_, err = c.call(ctx, callWithin, c.args("start", ref), text)
+	_, err = c.call(ctx, tries, replyWithin, c.args("start", ref), text)
 	return err
 }
 
 // Adopt gives a run a newer token. See app.Runtime.
 func (c *Client) Adopt(ctx context.Context, ref domain.RunRef) error {
-	_, err := c.call(ctx, callWithin, c.args("adopt", ref), nil)
+	_, err := c.call(ctx, tries, replyWithin, c.args("adopt", ref), nil)
 	return err
 }
 
@@ -60,19 +66,19 @@ func (c *Client) Input(ctx context.Context, ref domain.RunRef, data []byte, clos
 	if closeAfter {
 		args = append(args, "-close")
 	}
-	_, err := c.call(ctx, callWithin, args, data)
+	_, err := c.call(ctx, 1, replyWithin, args, data)
 	return err
 }
 
 // Cancel ends a run. See app.Runtime.
 func (c *Client) Cancel(ctx context.Context, ref domain.RunRef, grace time.Duration) error {
-	_, err := c.call(ctx, callWithin+grace, append(c.args("cancel", ref), "-grace", grace.String()), nil)
+	_, err := c.call(ctx, tries, replyWithin+grace, append(c.args("cancel", ref), "-grace", grace.String()), nil)
 	return err
 }
 
 // List tells the runs of the workspace, whose project and path are those of like.
 func (c *Client) List(ctx context.Context, like domain.RunRef) ([]domain.RunRef, error) {
-	reply, err := c.call(ctx, callWithin, []string{"list", "-root", c.root}, nil)
+	reply, err := c.call(ctx, tries, replyWithin, []string{"list", "-root", c.root}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -86,13 +92,13 @@ func (c *Client) List(ctx context.Context, like domain.RunRef) ([]domain.RunRef,
 
 // Clean removes what is kept of an ended run. See app.Runtime.
 func (c *Client) Clean(ctx context.Context, ref domain.RunRef) error {
-	_, err := c.call(ctx, callWithin, c.args("clean", ref), nil)
+	_, err := c.call(ctx, tries, replyWithin, c.args("clean", ref), nil)
 	return err
 }
 
 // Probe asks the runner what its kernel offers.
 func (c *Client) Probe(ctx context.Context) (wire.Probe, error) {
-	reply, err := c.call(ctx, callWithin, []string{"probe"}, nil)
+	reply, err := c.call(ctx, tries, replyWithin, []string{"probe"}, nil)
 	if err == nil && reply.Probe == nil {
 		err = fmt.Errorf("%w: probe: no answer", ErrRunner)
 	}
@@ -106,21 +112,42 @@ func (c *Client) args(command string, ref domain.RunRef) []string {
 	return []string{command, "-root", c.root, "-run", ref.ID, "-token", strconv.FormatUint(ref.Token, 10)}
 }
 
-// call carries out a short subcommand and reads its reply.
-func (c *Client) call(ctx context.Context, within time.Duration, args []string, stdin []byte) (wire.Reply, error) {
+// call carries out a short subcommand and reads its reply. Where none comes, it
+// is carried out again.
+func (c *Client) call(ctx context.Context, tries int, within time.Duration, args []string, stdin []byte) (wire.Reply, error) {
+	what := strings.Join(slices.Concat([]string{"runner"}, args), " ")
+	pause := firstPause
+	for {
+		reply, err := c.callOnce(ctx, within, args, stdin)
+		if err == nil {
+			if err = refused(reply); err == nil {
+				return reply, nil
+			}
+			return wire.Reply{}, fmt.Errorf("%s: %w", what, err)
+		}
+		tries--
+		if _, hopeless := errors.AsType[*domain.RefusedError](err); hopeless || tries == 0 || ctx.Err() != nil {
+			return wire.Reply{}, fmt.Errorf("%s: %w", what, err)
+		}
+		select {
+		case <-ctx.Done():
+			return wire.Reply{}, ctx.Err()
+		case <-time.After(pause):
+			pause = min(3*pause, longestPause)
+		}
+	}
+}
+
+func (c *Client) callOnce(ctx context.Context, within time.Duration, args []string, stdin []byte) (wire.Reply, error) {
 	ctx, stop := context.WithTimeout(ctx, within)
 	defer stop()
-	what := strings.Join(slices.Concat([]string{"runner"}, args), " ")
 	var stdout bytes.Buffer
 	if err := c.exec(ctx, args, bytes.NewReader(stdin), &stdout); err != nil {
-		return wire.Reply{}, fmt.Errorf("%s: %w", what, errors.Join(err, ctx.Err()))
+		return wire.Reply{}, errors.Join(err, ctx.Err())
 	}
 	var reply wire.Reply
 	if err := json.Unmarshal(stdout.Bytes(), &reply); err != nil {
-		return wire.Reply{}, fmt.Errorf("%s: no reply: %w", what, err)
-	}
-	if err := refused(reply); err != nil {
-		return wire.Reply{}, fmt.Errorf("%s: %w", what, err)
+		return wire.Reply{}, fmt.Errorf("no reply: %w", err)
 	}
 	return reply, nil
 }

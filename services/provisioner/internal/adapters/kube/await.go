@@ -27,7 +27,7 @@ func (w *Workspaces) awaitReady(ctx context.Context, slug string) error {
 	begin, why := time.Now(), "no pod was made"
 	err := w.until(ctx, slug, func(pods []corev1.Pod) (bool, error) {
 		if len(pods) == 0 {
-			if refusal := w.refusal(ctx, slug); refusal != "" {
+			if refusal := w.warning(ctx, kube.NameOf(slug)); refusal != "" {
 				why = refusal
 				if time.Since(begin) > refusedAfter {
 					return false, fmt.Errorf("the pod of %s is not made: %s", slug, why)
@@ -43,10 +43,15 @@ func (w *Workspaces) awaitReady(ctx context.Context, slug string) error {
 		if hopeless(&pods[0]) {
 			return false, errors.New(why)
 		}
+		if pods[0].Spec.NodeName == "" { // perhaps its volume cannot be had
+			if refusal := w.warning(ctx, claimOf(slug)); refusal != "" {
+				why += ": " + refusal
+			}
+		}
 		return false, nil
 	})
 	if errors.Is(err, errPatience) {
-		return fmt.Errorf("after %s: %s: %w", w.patience, why, err)
+		return fmt.Errorf("%s: %w", why, err)
 	}
 	return err
 }
@@ -64,13 +69,14 @@ func hopeless(p *corev1.Pod) bool {
 	return false
 }
 
-// refusal is why the StatefulSet cannot make its pod, as its events tell.
-func (w *Workspaces) refusal(ctx context.Context, slug string) string {
+// warning is the newest event that tells of trouble with an object: why a
+// StatefulSet cannot make its pod, or nobody the volume of a claim.
+func (w *Workspaces) warning(ctx context.Context, object string) string {
 	events, err := w.set.CoreV1().Events(w.namespace).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.Set{"involvedObject.name": kube.NameOf(slug), "type": corev1.EventTypeWarning}.String(),
+		FieldSelector: fields.Set{"involvedObject.name": object, "type": corev1.EventTypeWarning}.String(),
 	})
 	if err != nil {
-		w.log.Debug("events are not to be had", "project", slug, "error", err)
+		w.log.Debug("events are not to be had", "object", object, "error", err)
 		return ""
 	}
 	var newest corev1.Event
@@ -82,7 +88,7 @@ func (w *Workspaces) refusal(ctx context.Context, slug string) string {
 	return newest.Message
 }
 
-// awaitGone waits until pod and volume are.
+// awaitGone waits until pod and volume are, and then their StatefulSet.
 func (w *Workspaces) awaitGone(ctx context.Context, slug string) error {
 	left := ""
 	err := w.until(ctx, slug, func(pods []corev1.Pod) (bool, error) {
@@ -98,7 +104,11 @@ func (w *Workspaces) awaitGone(ctx context.Context, slug string) error {
 			left = "volume claim " + claims.Items[0].Name
 			return false, nil
 		}
-		return true, nil
+		found, err := w.existing(ctx, slug)
+		if found != nil {
+			left = "statefulset " + found.Name
+		}
+		return found == nil, err
 	})
 	if err != nil && left != "" {
 		return fmt.Errorf("%s is still there: %w", left, err)
@@ -107,12 +117,12 @@ func (w *Workspaces) awaitGone(ctx context.Context, slug string) error {
 }
 
 // errPatience is the end of a wait.
-var errPatience = fmt.Errorf("it took too long: %w", context.DeadlineExceeded)
+var errPatience = errors.New("given up")
 
 // until looks at a project's pods whenever one changes, and every so often, until
 // done says so, for as long as the patience lasts.
 func (w *Workspaces) until(ctx context.Context, slug string, done func([]corev1.Pod) (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, w.patience, errPatience)
+	ctx, cancel := context.WithTimeoutCause(ctx, w.patience, fmt.Errorf("%w after %s", errPatience, w.patience))
 	defer cancel()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -124,7 +134,10 @@ func (w *Workspaces) until(ctx context.Context, slug string, done func([]corev1.
 	}()
 	for {
 		pods, err := w.set.CoreV1().Pods(w.namespace).List(ctx, w.mine(slug))
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
 			return fmt.Errorf("list the pods of %s: %w", slug, err)
 		}
 		if ok, err := done(pods.Items); ok || err != nil {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -64,11 +65,16 @@ var errForeign = errors.New("it is there already, and was not made by rdev")
 // Create implements app.Workspaces: it returns when the project's pod is ready,
 // or why it is not. Then nothing of it is left.
 func (w *Workspaces) Create(ctx context.Context, slug string) (app.Workspace, error) {
-	if err := w.mayChange(ctx, slug); err != nil {
+	found, err := w.existing(ctx, slug)
+	if err != nil {
 		return app.Workspace{}, err
 	}
-	err := w.apply(ctx, slug)
-	if err == nil {
+	if found != nil && found.DeletionTimestamp != nil {
+		if err := w.awaitGone(ctx, slug); err != nil {
+			return app.Workspace{}, fmt.Errorf("a project of that name is being removed: %w", err)
+		}
+	}
+	if err = w.apply(ctx, slug); err == nil {
 		err = w.awaitReady(ctx, slug)
 	}
 	if err != nil {
@@ -77,19 +83,20 @@ func (w *Workspaces) Create(ctx context.Context, slug string) (app.Workspace, er
 	return app.Workspace{Path: kube.Workspace, Runtime: contract.RuntimeKube}, nil
 }
 
-// mayChange refuses where the project's name is somebody else's.
-func (w *Workspaces) mayChange(ctx context.Context, slug string) error {
+// existing is a project's StatefulSet, nil where there is none, and errForeign
+// where the name is somebody else's.
+func (w *Workspaces) existing(ctx context.Context, slug string) (*appsv1.StatefulSet, error) {
 	name := kube.NameOf(slug)
 	found, err := w.set.AppsV1().StatefulSets(w.namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil
+		return nil, nil
 	case err != nil:
-		return fmt.Errorf("statefulset %s/%s: %w", w.namespace, name, err)
+		return nil, fmt.Errorf("statefulset %s/%s: %w", w.namespace, name, err)
 	case found.Labels[kube.LabelManagedBy] != kube.ManagedBy || found.Labels[kube.LabelProjectID] != slug:
-		return fmt.Errorf("statefulset %s/%s: %w", w.namespace, name, errForeign)
+		return nil, fmt.Errorf("statefulset %s/%s: %w", w.namespace, name, errForeign)
 	}
-	return nil
+	return found, nil
 }
 
 func (w *Workspaces) apply(ctx context.Context, slug string) error {
@@ -118,7 +125,7 @@ func (w *Workspaces) withdraw(ctx context.Context, slug string, reason error) er
 // Remove implements app.Workspaces: it returns when pod and volume are gone. The
 // claim goes with its StatefulSet, and the pod before that.
 func (w *Workspaces) Remove(ctx context.Context, slug string) error {
-	if err := w.mayChange(ctx, slug); err != nil {
+	if _, err := w.existing(ctx, slug); err != nil {
 		return err
 	}
 	name, foreground := kube.NameOf(slug), metav1.DeletePropagationForeground

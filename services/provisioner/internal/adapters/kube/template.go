@@ -64,6 +64,9 @@ const user = 1000
 // volume is the name of the volume that keeps the workspace.
 const volume = "workspace"
 
+// claimOf names the claim of a project's volume, as a StatefulSet does.
+func claimOf(slug string) string { return volume + "-" + kube.NameOf(slug) + "-0" }
+
 func labelsOf(slug string) map[string]string {
 	return map[string]string{
 		kube.LabelManagedBy: kube.ManagedBy, kube.LabelProject: kube.Project, kube.LabelProjectID: slug,

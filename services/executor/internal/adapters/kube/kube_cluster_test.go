@@ -1,0 +1,163 @@
+//go:build cluster
+
+package kube_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/kube"
+	"github.com/orchard9/rdev/services/executor/internal/app"
+	"github.com/orchard9/rdev/services/executor/internal/domain"
+	"github.com/orchard9/rdev/services/executor/internal/runtimetest"
+)
+
+func TestOnARealCluster(t *testing.T) {
+	w := newWorld(t)
+	t.Run("TheRuntimeConforms", func(t *testing.T) {
+		runtimetest.Run(t, func(t *testing.T) (app.Runtime, contract.Project) {
+			t.Helper()
+			return w.runtime(t, w.cluster.Config()), w.project(t)
+		})
+	})
+	t.Run("AnAPIServerThatIsKilledLosesNothing", w.apiServerIsKilled)
+	t.Run("APodThatIsReplacedEndsItsRunWithTheLastOutput", w.podIsReplaced)
+	t.Run("AThousandDisconnectsLoseNothing", w.disconnects)
+}
+
+// collect follows a run to its end, and counts what arrived so far.
+type collect struct {
+	output bytes.Buffer
+	size   atomic.Int64
+}
+
+func (c *collect) emit(frame domain.Frame) error {
+	c.output.Write(frame.Data)
+	c.size.Store(int64(c.output.Len()))
+	return nil
+}
+
+func (c *collect) await(t *testing.T, bytes int64) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for tick := time.Tick(time.Millisecond); c.size.Load() < bytes; <-tick {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes after %v, want %d", c.size.Load(), patience, bytes)
+		}
+	}
+}
+
+func (w *world) apiServerIsKilled(t *testing.T) {
+	runtime := w.runtime(t, w.cluster.Config())
+	spec := script(w.project(t), `i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo $i; sleep 0.05; done; exit 7`)
+	if err := runtime.Start(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	var out collect
+	ended := make(chan domain.Exit)
+	go func() {
+		exit, err := runtime.Attach(t.Context(), spec.RunRef, 0, out.emit)
+		if err != nil {
+			t.Error(err)
+		}
+		ended <- exit
+	}()
+	out.await(t, 20)
+	if err := w.cluster.KillAPIServer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cluster.StartAPIServer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	exit := <-ended
+	var want strings.Builder
+	for i := range 200 {
+		fmt.Fprintln(&want, i+1)
+	}
+	if out.output.String() != want.String() || !exit.Known || exit.Code != 7 {
+		t.Errorf("got %d of %d bytes, exit %+v", out.output.Len(), want.Len(), exit)
+	}
+}
+
+func (w *world) podIsReplaced(t *testing.T) {
+	runtime, project := w.runtime(t, w.cluster.Config()), w.project(t)
+	spec := script(project, `echo kept > file; echo begun; sleep 600`)
+	if err := runtime.Start(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	var out collect
+	ended := make(chan domain.Exit)
+	go func() {
+		exit, err := runtime.Attach(t.Context(), spec.RunRef, 0, out.emit)
+		if err != nil {
+			t.Error(err)
+		}
+		ended <- exit
+	}()
+	out.await(t, 6)
+	at := time.Now()
+	if err := w.client.CoreV1().Pods(namespace).Delete(t.Context(), kube.NameOf(project.Slug)+"-0", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if exit := <-ended; exit.Known || out.output.String() != "begun\n" {
+		t.Errorf("printed %q, exit %+v, want an unknown one", out.output.String(), exit)
+	}
+	t.Logf("the end was known %v after the pod was deleted", time.Since(at))
+	// The next run finds what the last one left.
+	next := script(project, `cat file`)
+	next.Token = 2
+	if err := runtime.Start(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	var again collect
+	if exit, err := runtime.Attach(t.Context(), next.RunRef, 0, again.emit); err != nil || exit.Code != 0 || again.output.String() != "kept\n" {
+		t.Errorf("printed %q, exit %+v, %v", again.output.String(), exit, err)
+	}
+}
+
+// disconnects cuts the connection at random bytes again and again.
+func (w *world) disconnects(t *testing.T) {
+	const cuts, size = 1000, 20 << 20
+	direct := w.runtime(t, w.cluster.Config())
+	project := w.project(t)
+	spec := script(project, `head -c 20971520 /dev/urandom | tee "$TMPDIR/sent"; exit 5`)
+	if err := direct.Start(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	cutter := newCutter(t, w.cluster.Config(), 72<<10)
+	runtime := w.runtime(t, cutter.config())
+	cutter.begin()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+	defer cancel()
+	var out collect
+	began := time.Now()
+	exit, err := runtime.Attach(ctx, spec.RunRef, 0, out.emit)
+	if err != nil || !exit.Known || exit.Code != 5 {
+		t.Fatalf("exit %+v, %v", exit, err)
+	}
+	t.Logf("%d disconnects in %v", cutter.cuts.Load(), time.Since(began).Round(time.Second))
+	if cutter.cuts.Load() < cuts {
+		t.Errorf("cut %d times, want %d", cutter.cuts.Load(), cuts)
+	}
+	check := script(project, `sha256sum < "$TMPDIR/sent"`)
+	check.Token = 2
+	if err := direct.Start(t.Context(), check); err != nil {
+		t.Fatal(err)
+	}
+	var sum collect
+	if _, err := direct.Attach(t.Context(), check.RunRef, 0, sum.emit); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("%x", sha256.Sum256(out.output.Bytes())); out.output.Len() != size || got+"  -\n" != sum.output.String() {
+		t.Errorf("got %d bytes with hash %s, want %d with %s", out.output.Len(), got, size, sum.output.String())
+	}
+}
