@@ -23,7 +23,7 @@ check: ## see whether this machine has what is needed
 
 .PHONY: build
 build: check ## build bin/rdev, bin/rdev-runner and the five services
-	@go build -trimpath -ldflags "-s -w" -o bin/ ./cmd/rdev $(wildcard ./services/*/cmd/*)
+	@go build -trimpath -ldflags "-s -w -X github.com/orchard9/rdev/libs/service.version=$(VERSION)" -o bin/ ./cmd/rdev $(wildcard ./services/*/cmd/*)
 
 .PHONY: run
 run: check ## build, and run all of rdev on this machine (the first build takes a few minutes)

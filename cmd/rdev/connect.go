@@ -14,6 +14,7 @@ import (
 
 	"github.com/orchard9/rdev/cmd/rdev/internal/client"
 	"github.com/orchard9/rdev/cmd/rdev/internal/render"
+	"github.com/orchard9/rdev/libs/service"
 )
 
 // ready is what `rdev up` writes when it is up.
@@ -91,7 +92,7 @@ func (c *cli) connect() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Config{URL: url, Key: key, UserAgent: "rdev/" + buildVersion().Version})
+	return client.New(client.Config{URL: url, Key: key, UserAgent: "rdev/" + service.Version()})
 }
 
 // project is the project to work in: the one given, RDEV_PROJECT, or the only one.

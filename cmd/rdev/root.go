@@ -84,6 +84,7 @@ the one that `+"`rdev up`"+` has started on this machine.`)
 		newAgentsCommand(c),
 		newDoctorCommand(c),
 		newUpCommand(c),
+		newDeployCommand(),
 		newEnvCommand(c),
 		newVersionCommand(c),
 	)

@@ -36,12 +36,15 @@ State is kept in $RDEV_HOME (~/.rdev). SIGTERM or Ctrl-C stops everything.`,
 			if cfg.Runner, err = runnerPath(); err != nil {
 				return err
 			}
-			cfg.Version = buildVersion().Version
 			level := slog.LevelWarn
 			if verbose {
 				level = slog.LevelInfo
 			}
-			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+			log, file, err := up.OpenLog(cfg.Home, cmd.ErrOrStderr(), level)
+			if err != nil {
+				return err
+			}
+			defer file.Close()
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
 			return up.Run(ctx, cfg, log, func(r up.Ready) { up.Announce(cmd.OutOrStdout(), r) })

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,12 +22,16 @@ import (
 // a stream changes its leader, and is then asked for again.
 const requestTimeout = 2 * time.Second
 
+// errAway is returned where there is no connection just now.
+var errAway = errors.New("nats: not connected")
+
 // Conn is a service's connection to NATS. It is safe for concurrent use.
 type Conn struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	service  string
 	instance string
+	trouble  *trouble
 	live     *hub
 	ends     shared[uint64] // by stream and filter
 	loads    shared[loaded] // by id of the operation
@@ -34,75 +39,51 @@ type Conn struct {
 
 // Options tells who connects, and where to.
 type Options struct {
-	URL     string // nats://[user:password@]host:port[,…]
+	NATS    Settings
 	Service string // gateway, executor, …
 	// Instance tells two processes of a service apart; a random one where empty.
 	Instance string
 	Log      *slog.Logger
-	// NATS are further options, as an in-process server's.
-	NATS []nats.Option
 }
 
-// Connect connects and stays connected: it reconnects for as long as it lives.
+// Connect connects and stays connected: it reconnects for as long as it lives,
+// also where it is refused, for NATS may learn of a key later than the service.
+// What keeps it from connecting is logged, and returned once ctx or its patience
+// ends.
 func Connect(ctx context.Context, o Options) (*Conn, error) {
 	if o.Instance == "" {
 		o.Instance = uuid.NewString()[:8]
 	}
-	options := append([]nats.Option{
+	given, err := o.NATS.options()
+	if err != nil {
+		return nil, err
+	}
+	trouble := &trouble{log: o.Log}
+	options := slices.Concat([]nats.Option{
 		nats.Name("rdev-" + o.Service + "-" + o.Instance),
 		nats.CustomInboxPrefix("_INBOX." + o.Service),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(200 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, time.Second),
 		nats.RetryOnFailedConnect(true),
+		nats.IgnoreAuthErrorAbort(),
 		nats.Timeout(requestTimeout),
 		nats.PingInterval(10 * time.Second),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
-			if errors.Is(err, nats.ErrSlowConsumer) {
-				return // tails find their own gaps
-			}
-			subject := ""
-			if sub != nil {
-				subject = sub.Subject
-			}
-			o.Log.Warn("nats refused something", "subject", subject, "error", err)
-		}),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				o.Log.Warn("nats connection lost", "error", err)
-			}
-		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) { o.Log.Info("nats connected again", "url", nc.ConnectedUrlRedacted()) }),
-	}, o.NATS...)
-	nc, err := nats.Connect(o.URL, options...)
+	}, trouble.handlers(), given)
+	nc, err := nats.Connect(o.NATS.URL, options...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	c := &Conn{nc: nc, service: o.Service, instance: o.Instance, live: newHub(nc)}
+	c := &Conn{nc: nc, service: o.Service, instance: o.Instance, trouble: trouble, live: newHub(nc)}
 	if c.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	if err := c.awaitConnection(ctx); err != nil {
+	if err := trouble.await(ctx, nc); err != nil {
 		nc.Close()
-		return nil, err
+		return nil, fmt.Errorf("connect to NATS at %s: %w", o.NATS.redacted(), err)
 	}
 	return c, nil
-}
-
-func (c *Conn) awaitConnection(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !c.nc.IsConnected() {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("connect to NATS at %s: %w (last: %w)", c.nc.Opts.Url, ctx.Err(), c.nc.LastError())
-		case <-tick.C:
-		}
-	}
-	return nil
 }
 
 // Instance tells this process from others of the same service.
@@ -116,6 +97,10 @@ func (c *Conn) JetStream() jetstream.JetStream { return c.js }
 
 // Ready tells whether NATS answers.
 func (c *Conn) Ready(ctx context.Context) error {
+	if !c.nc.IsConnected() {
+		c.trouble.look(c.nc)
+		return c.trouble.cause(errAway)
+	}
 	if err := c.nc.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("nats: %w", err)
 	}

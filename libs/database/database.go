@@ -33,6 +33,10 @@ type settings struct {
 	patience       time.Duration
 }
 
+// Migrations finds the migrations of a schema, goose SQL files; nil stands for
+// none at all.
+type Migrations func(schema string) (fs.FS, error)
+
 // Option changes how Open opens.
 type Option func(*settings)
 
@@ -42,14 +46,33 @@ func MaxConnections(n int32) Option { return func(s *settings) { s.maxConnection
 // Patience bounds the wait for a server that does not accept connections yet.
 func Patience(d time.Duration) Option { return func(s *settings) { s.patience = d } }
 
-// Open connects to the database at url, creates the schema if it is missing,
-// applies the migrations (goose SQL files; nil for none) that it lacks, and
-// returns a pool whose connections have the schema as their search path and UTC
-// as their time zone. Any number of processes may open the same schema at once:
-// one migrates, the others wait for it. A server that is still starting is
-// waited for; a wrong password or a missing database fails at once. The caller
-// closes the pool.
-func Open(ctx context.Context, url, schema string, migrations fs.FS, options ...Option) (*pgxpool.Pool, error) {
+// Open connects to the database at url, brings the schema up to date as Migrate
+// does, and returns a pool whose connections have the schema as their search
+// path and UTC as their time zone. A role that may not change the schema will do
+// where nothing has to be changed. The caller closes the pool.
+func Open(ctx context.Context, url, schema string, migrations Migrations, options ...Option) (*pgxpool.Pool, error) {
+	config, err := migrated(ctx, url, schema, migrations, options)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("database %s: open the pool: %w", schema, err)
+	}
+	return pool, nil
+}
+
+// Migrate connects to the database at url, creates the schema if it is missing,
+// and applies the migrations that it lacks. Any number of processes may do so at
+// once: one migrates, the others wait for it. A server that is still starting is
+// waited for; a wrong password or a missing database fails at once.
+func Migrate(ctx context.Context, url, schema string, migrations Migrations) error {
+	_, err := migrated(ctx, url, schema, migrations, nil)
+	return err
+}
+
+// migrated is how to connect to the schema, which is up to date.
+func migrated(ctx context.Context, url, schema string, migrations Migrations, options []Option) (*pgxpool.Config, error) {
 	if !schemaPattern.MatchString(schema) {
 		return nil, fmt.Errorf("database: %q is not the name of a schema", schema)
 	}
@@ -60,11 +83,7 @@ func Open(ctx context.Context, url, schema string, migrations fs.FS, options ...
 	if err := migrate(ctx, config.ConnConfig, schema, migrations, patience); err != nil {
 		return nil, fmt.Errorf("database %s: %w", schema, err)
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("database %s: open the pool: %w", schema, err)
-	}
-	return pool, nil
+	return config, nil
 }
 
 func configure(url, schema string, options []Option) (*pgxpool.Config, time.Duration, error) {

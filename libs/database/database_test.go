@@ -23,14 +23,21 @@ func migration(statements string) *fstest.MapFile {
 	return &fstest.MapFile{Data: []byte("-- +goose Up\n" + statements + "\n")}
 }
 
-func twoMigrations() fs.FS {
+// these are the migrations of any schema.
+func these(files fstest.MapFS) database.Migrations {
+	return func(string) (fs.FS, error) { return files, nil }
+}
+
+func twoFiles() fstest.MapFS {
 	return fstest.MapFS{
 		"0001_things.sql": migration(`create table things (id int primary key, made timestamptz not null default now());`),
 		"0002_first.sql":  migration(`insert into things (id) values (1);`),
 	}
 }
 
-func open(t *testing.T, url, schema string, migrations fs.FS, options ...database.Option) *pgxpool.Pool {
+func twoMigrations() database.Migrations { return these(twoFiles()) }
+
+func open(t *testing.T, url, schema string, migrations database.Migrations, options ...database.Option) *pgxpool.Pool {
 	t.Helper()
 	pool, err := database.Open(t.Context(), url, schema, migrations, options...)
 	if err != nil {
@@ -100,13 +107,10 @@ func TestManyProcessesThatOpenAtOnceMigrateOnce(t *testing.T) {
 func TestALaterVersionAppliesOnlyWhatIsNewAndAnOlderOneStillOpens(t *testing.T) {
 	t.Parallel()
 	url := testkit.Postgres(t)
-	old := twoMigrations()
+	old, later := twoMigrations(), twoFiles()
 	open(t, url, "audit", old)
-	later := fstest.MapFS{"0003_more.sql": migration(`insert into things (id) values (2);`)}
-	for _, name := range []string{"0001_things.sql", "0002_first.sql"} {
-		later[name] = old.(fstest.MapFS)[name]
-	}
-	pool := open(t, url, "audit", later)
+	later["0003_more.sql"] = migration(`insert into things (id) values (2);`)
+	pool := open(t, url, "audit", these(later))
 	if got := value[int](t, pool, `select count(*) from things`); got != 2 {
 		t.Errorf("%d rows, want 2", got)
 	}
@@ -116,9 +120,9 @@ func TestALaterVersionAppliesOnlyWhatIsNewAndAnOlderOneStillOpens(t *testing.T) 
 func TestAFailedMigrationLeavesNothingOfItselfBehind(t *testing.T) {
 	t.Parallel()
 	url := testkit.Postgres(t)
-	_, err := database.Open(t.Context(), url, "audit", fstest.MapFS{
+	_, err := database.Open(t.Context(), url, "audit", these(fstest.MapFS{
 		"0001_things.sql": migration("create table things (id int);\ncreate table things (id int);"),
-	})
+	}))
 	if err == nil || !strings.HasPrefix(err.Error(), "database audit: migrate: ") || !strings.Contains(err.Error(), "0001_things.sql") {
 		t.Fatalf("got %v", err)
 	}
@@ -130,7 +134,7 @@ func TestTwoSchemasInOneDatabaseDoNotMeet(t *testing.T) {
 	url := testkit.Postgres(t)
 	audit := open(t, url, "audit", twoMigrations())
 	gateway := open(t, url, "gateway", nil)
-	open(t, url, "notifier", fstest.MapFS{})
+	open(t, url, "notifier", these(fstest.MapFS{}))
 	if got := value[bool](t, gateway, `select to_regclass('things') is null`); !got {
 		t.Error("gateway sees the table of audit")
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 )
@@ -18,7 +19,7 @@ const lockPoll = 50 * time.Millisecond
 
 // migrate brings the schema up to date while it holds an advisory lock, which
 // the server releases with the connection, however this process ends.
-func migrate(ctx context.Context, config *pgx.ConnConfig, schema string, migrations fs.FS, patience time.Duration) (err error) {
+func migrate(ctx context.Context, config *pgx.ConnConfig, schema string, migrations Migrations, patience time.Duration) (err error) {
 	conn, err := connect(ctx, config, patience)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
@@ -34,13 +35,17 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, schema string, migrati
 	}
 	if !exists {
 		if _, err := conn.Exec(ctx, `create schema `+pgx.Identifier{schema}.Sanitize()); err != nil {
-			return fmt.Errorf("create the schema: %w", err)
+			return fmt.Errorf("create the schema: %w", advise(err))
 		}
 	}
 	if migrations == nil {
 		return nil
 	}
-	return up(ctx, config, migrations)
+	files, err := migrations(schema)
+	if err != nil {
+		return fmt.Errorf("find the migrations: %w", err)
+	}
+	return up(ctx, config, files)
 }
 
 // up applies what the schema lacks, in order, each file in its own transaction.
@@ -57,12 +62,22 @@ func up(ctx context.Context, config *pgx.ConnConfig, migrations fs.FS) (err erro
 	}
 	_, err = provider.Up(ctx)
 	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
-		return fmt.Errorf("migrate: %s: %w", partial.Failed.Source.Path, partial.Err)
+		return fmt.Errorf("migrate: %s: %w", partial.Failed.Source.Path, advise(partial.Err))
 	}
 	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
+		return fmt.Errorf("migrate: %w", advise(err))
 	}
 	return nil
+}
+
+// advise says what to do where a role that may only read and write has found
+// something to migrate.
+func advise(err error) error {
+	const insufficientPrivilege = "42501"
+	if answer, ok := errors.AsType[*pgconn.PgError](err); ok && answer.Code == insufficientPrivilege {
+		return fmt.Errorf("this role may not do it, let one that may migrate first: %w", err)
+	}
+	return err
 }
 
 // lock polls instead of waiting inside the server: a waiting statement holds a

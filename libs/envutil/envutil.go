@@ -18,6 +18,9 @@ import (
 // every variable that is missing or malformed, not only the first.
 func Load[T any]() (T, error) { return load[T](env.Options{}) }
 
+// LoadPrefixed is Load of variables whose names begin with prefix, as AUDIT_.
+func LoadPrefixed[T any](prefix string) (T, error) { return load[T](env.Options{Prefix: prefix}) }
+
 // LoadFrom is Load with the given variables in place of the environment's.
 func LoadFrom[T any](variables map[string]string) (T, error) {
 	if variables == nil {

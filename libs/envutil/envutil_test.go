@@ -55,6 +55,19 @@ func TestLoadFromIgnoresTheEnvironment(t *testing.T) {
 	}
 }
 
+func TestLoadPrefixedReadsWhatBeginsWithThePrefix(t *testing.T) {
+	t.Setenv("TEST_INNER_SIZE", "5")
+	t.Setenv("SIZE", "6")
+	got, err := envutil.LoadPrefixed[inner]("TEST_INNER_")
+	if err != nil || got.Size != 5 {
+		t.Errorf("got %d, %v", got.Size, err)
+	}
+	t.Setenv("TEST_INNER_SIZE", "many")
+	if _, err := envutil.LoadPrefixed[inner]("TEST_INNER_"); err == nil || !strings.Contains(err.Error(), "SIZE: \"many\"") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestTheErrorNamesEveryVariableAndWhatIsWrongWithIt(t *testing.T) {
 	t.Parallel()
 	_, err := envutil.LoadFrom[config](map[string]string{

@@ -9,35 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
-	"os/signal"
 	"slices"
-	"syscall"
-
-	"github.com/orchard9/rdev/libs/envutil"
 )
-
-// Main runs a service until SIGINT or SIGTERM: it reads the configuration from
-// the environment and logs JSON to standard error. It ends the process: with 0
-// after a signal, 1 after a failure, 2 for a configuration that makes no sense.
-func Main[Config any](name string, run func(context.Context, Config, *slog.Logger) error) {
-	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("service", name)
-	cfg, err := envutil.Load[Config]()
-	if err != nil {
-		log.Error("configuration", "error", err)
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	err = run(ctx, cfg, log)
-	stopped := ctx.Err() != nil
-	stop()
-	if err != nil && (!stopped || !errors.Is(err, context.Canceled)) {
-		log.Error("stopped", "error", err)
-		os.Exit(1)
-	}
-	log.Info("stopped")
-}
 
 // Part is something that runs until its context is done. Returning before that,
 // or with an error, stops the whole service.

@@ -22,20 +22,29 @@ import (
 // Options say how to start a cluster.
 type Options struct {
 	Log *slog.Logger // nil logs nothing
+
+	// DNS lets pods resolve the names of Services and of each other, by CoreDNS.
+	// Without it they resolve nothing.
+	DNS bool
+	// NetworkPolicies enforces them. Without it they are objects without effect.
+	NetworkPolicies bool
 }
 
 // Cluster is a running Kubernetes of one node. It is safe for concurrent use.
 type Cluster struct {
 	log        *slog.Logger
+	options    Options
 	dir        string // of everything the cluster has on disk
 	components *components.Components
 	pki        *pki
 	node       *node
 	pause      image.Image // of the sandboxes of pods
+	dns        image.Image // of CoreDNS, if there is one
 	config     *rest.Config
 	client     *kubernetes.Clientset
 
 	volumes  *provisioner
+	policies *enforcer // nil where policies have no effect
 	keepLogs atomic.Bool
 	kept     string // where the logs are after Stop, if they are kept
 	stopOnce func() error
@@ -67,13 +76,19 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	var dns image.Image
+	if o.DNS {
+		if dns, err = dnsImage(ctx, root, dir, o.Log); err != nil {
+			return nil, err
+		}
+	}
 	lock, err := cache.Lock(ctx, "/run/rdev-testcluster.lock")
 	if err != nil {
 		return nil, fmt.Errorf("wait for the cluster of another test: %w", err)
 	}
 	defer func() { _ = lock.Close() }() // the node has its own, and keeps it locked
 	c := &Cluster{
-		log: o.Log, components: found, dir: filepath.Join(dir, "running"),
+		log: o.Log, options: o, components: found, dns: dns, dir: filepath.Join(dir, "running"),
 		kept: filepath.Join(dir, "logs-"+time.Now().Format("20060102-150405")),
 	}
 	c.stopOnce = sync.OnceValue(c.stop)
@@ -99,7 +114,10 @@ func Prepare(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	_, err = components.Ensure(ctx, root, dir, log)
+	if _, err = components.Ensure(ctx, root, dir, log); err != nil {
+		return err
+	}
+	_, err = dnsImage(ctx, root, dir, log)
 	return err
 }
 

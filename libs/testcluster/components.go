@@ -90,6 +90,9 @@ func (c *Cluster) configure() error {
 	if err := os.Mkdir(filepath.Join(c.dir, "etcd"), 0o700); err != nil {
 		return err
 	}
+	if err := c.linkPlugins(); err != nil {
+		return err
+	}
 	return errors.Join(
 		os.WriteFile(filepath.Join(c.dir, "containerd.toml"), []byte(c.containerdConfig()), 0o644),
 		os.WriteFile(filepath.Join(c.dir, "resolv.conf"), []byte("nameserver "+nodeIP+"\n"), 0o644),
@@ -127,26 +130,52 @@ state = "/run/containerd"
       BinaryName = %q
 [plugins."io.containerd.internal.v1.opt"]
   path = %q
-`, filepath.Join(c.dir, "containerd"), containerdSocket, c.pause.Name, c.components.CNI, filepath.Join(c.dir, "cni"),
+`, filepath.Join(c.dir, "containerd"), containerdSocket, c.pause.Name, c.plugins(), filepath.Join(c.dir, "cni"),
 		c.components.Runc, filepath.Join(c.dir, "opt"))
 }
 
+// plugins is the directory with the CNI plugins.
+func (c *Cluster) plugins() string { return filepath.Join(c.dir, "cni-plugins") }
+
+// linkPlugins puts the plugin of this package beside those of the machine, as
+// containerd looks into one directory.
+func (c *Cluster) linkPlugins() error {
+	own, err := filepath.Glob(filepath.Join(c.components.CNI, "*"))
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(c.plugins(), 0o755); err != nil {
+		return err
+	}
+	for _, path := range append(own, filepath.Join(c.programs(), attachPlugin)) {
+		if err := os.Symlink(path, filepath.Join(c.plugins(), filepath.Base(path))); err != nil {
+			return fmt.Errorf("link a CNI plugin: %w", err)
+		}
+	}
+	return nil
+}
+
 // cniConfig gives every pod a veth pair to the node and routes: no bridge, so
-// all that a pod sends passes the node's filters, without any kernel module.
+// all that a pod sends passes the node's filters, without any kernel module. The
+// second plugin waits for the filters of the pod.
 func (c *Cluster) cniConfig() any {
 	type object = map[string]any
-	return object{"cniVersion": "1.0.0", "name": "testcluster", "plugins": []object{{
+	plugins := []object{{
 		"type": "ptp",
 		"ipam": object{
 			"type": "host-local", "dataDir": filepath.Join(c.dir, "ipam"),
 			"ranges": [][]object{{{"subnet": podRange}}}, "routes": []object{{"dst": "0.0.0.0/0"}},
 		},
-	}}}
+	}}
+	if c.options.NetworkPolicies {
+		plugins = append(plugins, object{"type": attachPlugin, "socket": filepath.Join(c.dir, policySocket)})
+	}
+	return object{"cniVersion": "1.0.0", "name": "testcluster", "plugins": plugins}
 }
 
 func (c *Cluster) kubeletConfig() any {
 	type object = map[string]any
-	return object{
+	config := object{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
 		"failCgroupV1": false, "cgroupDriver": "cgroupfs", "cgroupRoot": "/" + cgroupName,
 		"containerRuntimeEndpoint": "unix://" + containerdSocket,
@@ -164,6 +193,10 @@ func (c *Cluster) kubeletConfig() any {
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
 		"nodeStatusUpdateFrequency": "5s", "kubeAPIQPS": 1000, "kubeAPIBurst": 2000, "eventRecordQPS": 0,
 	}
+	if c.options.DNS {
+		config["clusterDNS"], config["clusterDomain"] = []string{dnsServiceIP}, clusterDomain
+	}
+	return config
 }
 
 // proxyConfig leaves the limits of connection tracking as they are: they are the

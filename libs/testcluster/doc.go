@@ -15,5 +15,10 @@
 // a test after ten minutes. There is one cluster on a machine at a time; a
 // second Start waits for the first to be stopped.
 //
-// What is missing: DNS in pods, and the enforcement of NetworkPolicies.
+// By choice (Options) it has DNS, CoreDNS in a pod of kube-system with the label
+// k8s-app=kube-dns behind the Service kube-dns, as on other clusters; names of
+// the outside do not exist. And by choice it enforces NetworkPolicies
+// (internal/policy, by nftables): those of a pod are in force before its first
+// container starts. What is not allowed is dropped. The node, with its kubelet,
+// reaches every pod; to a policy the test is the address HostIP.
 package testcluster

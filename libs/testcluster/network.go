@@ -19,6 +19,7 @@ const (
 	podRange     = "10.231.128.0/20"
 	serviceRange = "10.231.64.0/20"
 	apiServiceIP = "10.231.64.1"
+	dnsServiceIP = "10.231.64.10"
 
 	apiPort = "6443"
 	apiURL  = "https://" + nodeIP + ":" + apiPort

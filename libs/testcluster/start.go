@@ -36,6 +36,9 @@ func (c *Cluster) start(ctx context.Context, root string, lock *os.File) error {
 	if err := c.startControl(ctx); err != nil {
 		return err
 	}
+	if err := c.startAddOns(ctx); err != nil {
+		return err
+	}
 	if err := c.startWorker(ctx); err != nil {
 		return err
 	}
@@ -44,6 +47,11 @@ func (c *Cluster) start(ctx context.Context, root string, lock *os.File) error {
 	}
 	if err := c.node.await(ctx, "the node is ready for pods", c.nodeReady); err != nil {
 		return err
+	}
+	if c.options.DNS {
+		if err := c.node.await(ctx, "the DNS answers", c.dnsAnswers); err != nil {
+			return err
+		}
 	}
 	c.log.InfoContext(ctx, "the test cluster is ready", "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
@@ -78,13 +86,14 @@ func (c *Cluster) lay(ctx context.Context, root string) error {
 	return c.configure()
 }
 
-// programs is where the node's program is kept from one cluster to the next, so
-// that it is only built again when it has changed.
+// programs is where the node's programs are kept from one cluster to the next, so
+// that they are only built again when they have changed.
 func (c *Cluster) programs() string { return filepath.Join(filepath.Dir(c.dir), "programs") }
 
-// buildNode builds the first process of the node into a directory.
+// buildNode builds the first process of the node and the CNI plugin into a
+// directory.
 func buildNode(ctx context.Context, module, into string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", into+"/", "./internal/node")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", into+"/", "./internal/node", "./internal/attach")
 	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 	if output, err := cmd.CombinedOutput(); err != nil {
@@ -116,6 +125,28 @@ func (c *Cluster) startControl(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// startAddOns starts what a cluster has by choice, before there are pods.
+func (c *Cluster) startAddOns(ctx context.Context) error {
+	if c.options.NetworkPolicies {
+		var err error
+		if c.policies, err = startEnforcer(ctx, c.client, c.dir, c.log, c.loadRules); err != nil {
+			return err
+		}
+	}
+	if !c.options.DNS {
+		return nil
+	}
+	if err := c.LoadImage(ctx, c.dns.Archive); err != nil {
+		return err
+	}
+	return c.makeDNS(ctx)
+}
+
+// loadRules loads a file of nft's into the node's kernel.
+func (c *Cluster) loadRules(ctx context.Context, file string) error {
+	return c.node.run(ctx, c.process("nft", c.components.Nft, "-f", file))
 }
 
 func (c *Cluster) startWorker(ctx context.Context) error {
@@ -162,6 +193,9 @@ func (c *Cluster) nodeReady(ctx context.Context) error {
 func (c *Cluster) stop() error {
 	if c.volumes != nil {
 		c.volumes.stop()
+	}
+	if c.policies != nil {
+		c.policies.stop()
 	}
 	if c.node == nil {
 		return os.RemoveAll(c.dir)

@@ -9,7 +9,16 @@ import (
 // cluster's logs stay and their directory is named.
 func New(t testing.TB) *Cluster {
 	t.Helper()
-	c, err := Start(t.Context(), Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	return NewWith(t, Options{})
+}
+
+// NewWith is New with options; without a logger it logs to the test.
+func NewWith(t testing.TB, o Options) *Cluster {
+	t.Helper()
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	c, err := Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func Connect(t testing.TB, url, service string) *bus.Conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
-	c, err := bus.Connect(ctx, bus.Options{URL: url, Service: service, Log: Log(t)})
+	c, err := bus.Connect(ctx, bus.Options{NATS: bus.Settings{URL: url}, Service: service, Log: Log(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,11 +6,9 @@ package audit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orchard9/rdev/libs/bus"
@@ -26,8 +24,7 @@ import (
 // Config is all that the audit service wants to know. What is zero is set as its
 // default says.
 type Config struct {
-	// NATSURL is where JetStream listens: nats://[user:password@]host:port[,…].
-	NATSURL string `env:"NATS_URL,notEmpty"`
+	NATS bus.Settings
 	// DatabaseURL is the PostgreSQL database; the service's schema in it is audit.
 	// Sessions must last: a pooler in transaction mode does not fit.
 	DatabaseURL string `env:"AUDIT_DATABASE_URL,notEmpty"`
@@ -43,8 +40,6 @@ type Config struct {
 
 	// Lease is the executors'; contract.DefaultLease where zero.
 	Lease contract.Lease `env:"-"`
-	// NATS are further options of the connection, as an in-process server's.
-	NATS []nats.Option `env:"-"`
 }
 
 func (c Config) withDefaults() Config {
@@ -67,16 +62,12 @@ func (c Config) withDefaults() Config {
 // processes may run at once: all answer, and one of them projects.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	cfg = cfg.withDefaults()
-	files, err := migrations.For(contract.ServiceAudit)
-	if err != nil {
-		return fmt.Errorf("migrations: %w", err)
-	}
-	pool, err := database.Open(ctx, cfg.DatabaseURL, contract.ServiceAudit, files)
+	pool, err := database.Open(ctx, cfg.DatabaseURL, contract.ServiceAudit, migrations.For)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	conn, err := bus.Connect(ctx, bus.Options{URL: cfg.NATSURL, Service: contract.ServiceAudit, Log: log, NATS: cfg.NATS})
+	conn, err := bus.Connect(ctx, bus.Options{NATS: cfg.NATS, Service: contract.ServiceAudit, Log: log})
 	if err != nil {
 		return err
 	}
@@ -103,6 +94,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		service.Part{Name: "leader", Run: leader.run},
 		service.Part{Name: "requests", Run: func(ctx context.Context) error { return answer(ctx, conn, audit, log) }},
 	)
+}
+
+// Migrate brings the service's schema in the database at url up to date.
+func Migrate(ctx context.Context, url string) error {
+	return database.Migrate(ctx, url, contract.ServiceAudit, migrations.For)
 }
 
 // answer answers requests until ctx is done.

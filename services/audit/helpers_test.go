@@ -31,7 +31,7 @@ func newBench(t testing.TB) *bench {
 	server := testkit.NATS(t)
 	return &bench{
 		TB: t, server: server, conn: testkit.Connect(t, server.URL(), "gateway"),
-		cfg: audit.Config{NATSURL: server.URL(), DatabaseURL: testkit.Postgres(t)},
+		cfg: audit.Config{NATS: bus.Settings{URL: server.URL()}, DatabaseURL: testkit.Postgres(t)},
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orchard9/rdev/libs/bus"
@@ -22,8 +21,8 @@ import (
 
 // Config is all that the executor reads from its environment.
 type Config struct {
-	NATSURL  string `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222"` // where JetStream listens
-	HTTPAddr string `env:"EXECUTOR_HTTP_ADDR"`                          // health and metrics; nothing where empty
+	NATS     bus.Settings
+	HTTPAddr string `env:"EXECUTOR_HTTP_ADDR"` // health and metrics; nothing where empty
 	// Runtime is where commands run: local, on this machine, or kube, in the pods of
 	// their projects. The provisioner has to be told the same.
 	Runtime string `env:"EXECUTOR_RUNTIME" envDefault:"local"`
@@ -56,7 +55,6 @@ type Config struct {
 	Readable []string `env:"EXECUTOR_READABLE"`
 
 	Lease contract.Lease `env:"-"` // contract.DefaultLease where zero
-	NATS  []nats.Option  `env:"-"` // as an in-process server's
 }
 
 // Run assembles the executor and serves until ctx is done.
@@ -64,11 +62,13 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if cfg.Lease == (contract.Lease{}) {
 		cfg.Lease = contract.DefaultLease()
 	}
-	runtime, err := openRuntime(ctx, cfg, log)
+	life, end := context.WithCancel(context.WithoutCancel(ctx)) // the parts below need it while they stop
+	defer end()
+	runtime, err := openRuntime(life, cfg, log)
 	if err != nil {
 		return err
 	}
-	conn, err := bus.Connect(ctx, bus.Options{URL: cfg.NATSURL, Service: "executor", Log: log, NATS: cfg.NATS})
+	conn, err := bus.Connect(ctx, bus.Options{NATS: cfg.NATS, Service: "executor", Log: log})
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) config() executor.Config {
 	return executor.Config{
-		NATSURL: w.nats.URL(), Runner: runner, Slots: 2, Timeout: time.Hour, AgentSilence: time.Minute,
+		NATS: bus.Settings{URL: w.nats.URL()}, Runner: runner, Slots: 2, Timeout: time.Hour, AgentSilence: time.Minute,
 		Grace: time.Second, MaxOutput: 1 << 20, AllowUnconfined: true, Readable: []string{filepath.Dir(filepath.Dir(w.workspace))},
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orchard9/rdev/libs/bus"
@@ -24,19 +23,17 @@ import (
 
 // Config is all that the gateway reads from its environment.
 type Config struct {
-	NATSURL  string `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222"` // where JetStream listens
-	Addr     string `env:"RDEV_ADDR" envDefault:"127.0.0.1:8080"`       // where the API listens
-	HTTPAddr string `env:"GATEWAY_HTTP_ADDR"`                           // health and metrics; nothing where empty
+	NATS     bus.Settings
+	Addr     string `env:"RDEV_ADDR" envDefault:"127.0.0.1:8080"` // where the API listens
+	HTTPAddr string `env:"GATEWAY_HTTP_ADDR"`                     // health and metrics; nothing where empty
 	// APIKey is the secret of the installation's first key, rdev_….
 	APIKey string `env:"GATEWAY_API_KEY,required,notEmpty"`
 	// Replicas is how many copies NATS keeps of every stream: 1, or 3 on a
 	// cluster.
 	Replicas int `env:"NATS_REPLICAS" envDefault:"1"`
 
-	Version   string         `env:"-"` // of the build
 	Listener  net.Listener   `env:"-"` // instead of Addr
 	Lease     contract.Lease `env:"-"` // contract.DefaultLease where zero
-	NATS      []nats.Option  `env:"-"` // as an in-process server's
 	Heartbeat time.Duration  `env:"-"` // of quiet streams, 15 s where zero. For tests
 }
 
@@ -48,7 +45,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if cfg.Lease == (contract.Lease{}) {
 		cfg.Lease = contract.DefaultLease()
 	}
-	conn, err := bus.Connect(ctx, bus.Options{URL: cfg.NATSURL, Service: "gateway", Log: log, NATS: cfg.NATS})
+	conn, err := bus.Connect(ctx, bus.Options{NATS: cfg.NATS, Service: "gateway", Log: log})
 	if err != nil {
 		return err
 	}
@@ -77,7 +74,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	defer stopStreams()
 	handler, err := httpapi.New(httpapi.Config{
 		App: &app.App{Operations: nats, Projects: nats}, Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable,
-		Keys: httpapi.NewBootstrapKey(cfg.APIKey), Health: health, Version: cfg.Version, Logger: log,
+		Keys: httpapi.NewBootstrapKey(cfg.APIKey), Health: health, Version: service.Version(), Logger: log,
 		Heartbeat: cfg.Heartbeat, Stopping: stopping,
 	})
 	if err != nil {

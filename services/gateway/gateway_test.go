@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/testkit"
 	"github.com/orchard9/rdev/services/gateway"
@@ -198,7 +199,7 @@ func TestNobodyGetsInWithoutTheKey(t *testing.T) {
 }
 
 func TestAGatewayWithoutAKeyDoesNotStart(t *testing.T) {
-	err := gateway.Run(t.Context(), gateway.Config{NATSURL: "nats://127.0.0.1:1"}, slog.New(slog.DiscardHandler))
+	err := gateway.Run(t.Context(), gateway.Config{NATS: bus.Settings{URL: "nats://127.0.0.1:1"}}, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "GATEWAY_API_KEY") {
 		t.Errorf("error %v", err)
 	}

@@ -54,7 +54,7 @@ func (w *world) start() (url string, stop func()) {
 	}
 	url = "http://" + listener.Addr().String()
 	stop = testkit.Serve(w.t, gateway.Run, gateway.Config{
-		NATSURL: w.nats.URL(), APIKey: key, Replicas: 1, Version: "v1.2.3", Listener: listener, Heartbeat: 50 * time.Millisecond,
+		NATS: bus.Settings{URL: w.nats.URL()}, APIKey: key, Replicas: 1, Listener: listener, Heartbeat: 50 * time.Millisecond,
 	})
 	testkit.Eventually(w.t, func() error {
 		if a := w.send(call{url: url, method: http.MethodGet, path: "/ready"}); a.status != http.StatusOK {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orchard9/rdev/libs/bus"
@@ -28,8 +27,7 @@ import (
 
 // Config is all that the notifier reads from its environment.
 type Config struct {
-	// NATSURL is where NATS listens, nats://[user:password@]host:port[,…].
-	NATSURL string `env:"NATS_URL,notEmpty"`
+	NATS bus.Settings
 	// DatabaseURL is the PostgreSQL database with the schema notifier.
 	DatabaseURL string `env:"NOTIFIER_DATABASE_URL,notEmpty"`
 	// HTTPAddr serves /health, /ready and /metrics to operators; not served where empty.
@@ -43,9 +41,6 @@ type Config struct {
 	RetryBase time.Duration `env:"NOTIFIER_RETRY_BASE" envDefault:"5s"`
 	// RetryMax is the longest pause between two attempts.
 	RetryMax time.Duration `env:"NOTIFIER_RETRY_MAX" envDefault:"1h"`
-
-	// NATS are further options of the connection, as an in-process server's.
-	NATS []nats.Option `env:"-"`
 }
 
 // maxPause is what the stream of deliveries keeps a planned one for, with room.
@@ -65,16 +60,12 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	files, err := migrations.For("notifier")
-	if err != nil {
-		return fmt.Errorf("migrations: %w", err)
-	}
-	pool, err := database.Open(ctx, cfg.DatabaseURL, "notifier", files)
+	pool, err := database.Open(ctx, cfg.DatabaseURL, contract.ServiceNotifier, migrations.For)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	conn, err := bus.Connect(ctx, bus.Options{URL: cfg.NATSURL, Service: contract.ServiceNotifier, Log: log, NATS: cfg.NATS})
+	conn, err := bus.Connect(ctx, bus.Options{NATS: cfg.NATS, Service: contract.ServiceNotifier, Log: log})
 	if err != nil {
 		return err
 	}
@@ -109,6 +100,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		}},
 		service.Part{Name: "requests", Run: func(ctx context.Context) error { return answer(ctx, conn, a, log) }},
 	)
+}
+
+// Migrate brings the service's schema in the database at url up to date.
+func Migrate(ctx context.Context, url string) error {
+	return database.Migrate(ctx, url, contract.ServiceNotifier, migrations.For)
 }
 
 // answer answers the requests of other services.

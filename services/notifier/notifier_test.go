@@ -44,7 +44,7 @@ func stopped(t *testing.T) *world {
 	t.Helper()
 	server := testkit.NATS(t)
 	return &world{t: t, conn: testkit.Connect(t, server.URL(), "gateway"), cfg: notifier.Config{
-		NATSURL: server.URL(), DatabaseURL: testkit.Postgres(t), Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		NATS: bus.Settings{URL: server.URL()}, DatabaseURL: testkit.Postgres(t), Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		MaxAttempts: 3, RetryBase: time.Millisecond, RetryMax: time.Millisecond,
 	}}
 }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orchard9/rdev/libs/bus"
@@ -24,8 +23,7 @@ import (
 
 // Config is all that the provisioner reads from its environment.
 type Config struct {
-	// NATSURL is where NATS listens, nats://[user:password@]host:port[,…].
-	NATSURL string `env:"NATS_URL,notEmpty"`
+	NATS bus.Settings
 	// DatabaseURL is the PostgreSQL database with the schema provisioner.
 	DatabaseURL string `env:"PROVISIONER_DATABASE_URL,notEmpty"`
 	// Runtime is where projects are: local, on the executor's machine, or kube, in
@@ -39,8 +37,6 @@ type Config struct {
 	// HTTPAddr serves /health, /ready and /metrics to operators; not served where empty.
 	HTTPAddr string `env:"PROVISIONER_HTTP_ADDR"`
 
-	// NATS are further options of the connection, as an in-process server's.
-	NATS []nats.Option `env:"-"`
 	// Lease of a command; contract.DefaultLease where zero.
 	Lease contract.Lease `env:"-"`
 }
@@ -60,16 +56,12 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if cfg.Lease == (contract.Lease{}) {
 		cfg.Lease = contract.DefaultLease()
 	}
-	files, err := migrations.For("provisioner")
-	if err != nil {
-		return fmt.Errorf("migrations: %w", err)
-	}
-	pool, err := database.Open(ctx, cfg.DatabaseURL, "provisioner", files)
+	pool, err := database.Open(ctx, cfg.DatabaseURL, contract.ServiceProvisioner, migrations.For)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	conn, err := bus.Connect(ctx, bus.Options{URL: cfg.NATSURL, Service: contract.ServiceProvisioner, Log: log, NATS: cfg.NATS})
+	conn, err := bus.Connect(ctx, bus.Options{NATS: cfg.NATS, Service: contract.ServiceProvisioner, Log: log})
 	if err != nil {
 		return err
 	}
@@ -105,6 +97,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		service.Part{Name: "requests", Run: func(ctx context.Context) error { return answer(ctx, conn, a, log) }},
 		service.Part{Name: "commands", Run: func(ctx context.Context) error { return work(ctx, conn, a, log) }},
 	)
+}
+
+// Migrate brings the service's schema in the database at url up to date.
+func Migrate(ctx context.Context, url string) error {
+	return database.Migrate(ctx, url, contract.ServiceProvisioner, migrations.For)
 }
 
 // answer answers the requests of other services.

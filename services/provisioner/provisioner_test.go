@@ -52,7 +52,7 @@ func stopped(t *testing.T) *world {
 	lease := contract.Lease{AckWait: 4 * time.Second, Heartbeat: 200 * time.Millisecond, SelfFence: 2 * time.Second}
 	server := testkit.NATSWith(t, lease)
 	w := &world{t: t, conn: testkit.Connect(t, server.URL(), contract.ServiceAudit), audit: &auditor{}, cfg: provisioner.Config{
-		NATSURL: server.URL(), DatabaseURL: testkit.Postgres(t), Workspaces: t.TempDir(), Lease: lease,
+		NATS: bus.Settings{URL: server.URL()}, DatabaseURL: testkit.Postgres(t), Workspaces: t.TempDir(), Lease: lease,
 	}}
 	answers, err := w.conn.Serve(testkit.Log(t))
 	if err != nil {

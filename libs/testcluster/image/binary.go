@@ -34,6 +34,11 @@ func (s store) binary(ctx context.Context, root, module, dir, target string) (la
 	if err := perform(build); err != nil {
 		return layer{}, fmt.Errorf("build %s/%s: %w", module, dir, err)
 	}
+	return s.built(ctx, program, target)
+}
+
+// built is the layer with one file that is a program.
+func (s store) built(ctx context.Context, program, target string) (layer, error) {
 	file, err := os.Open(program)
 	if err != nil {
 		return layer{}, fmt.Errorf("open what was built: %w", err)

@@ -80,14 +80,33 @@ func Program(ctx context.Context, o Options, module, dir string) (Image, error) 
 		return Image{}, err
 	}
 	s, name := o.store(), path.Base(dir)
+	program, err := s.binary(ctx, o.Root, module, dir, name)
+	if err != nil {
+		return Image{}, err
+	}
+	return s.alone(ctx, name, program)
+}
+
+// Built is Program for a program that is built already, given by its path.
+func Built(ctx context.Context, o Options, program string) (Image, error) {
+	o, err := o.complete()
+	if err != nil {
+		return Image{}, err
+	}
+	s, name := o.store(), filepath.Base(program)
+	content, err := s.built(ctx, program, name)
+	if err != nil {
+		return Image{}, err
+	}
+	return s.alone(ctx, name, content)
+}
+
+// alone is the image of a layer with one program of that name.
+func (s store) alone(ctx context.Context, name string, program layer) (Image, error) {
 	tmp, err := s.layer(ctx, "a directory for temporary files", "tmp v1", func(_ context.Context, t *tree) error {
 		t.dir("tmp", fs.ModeSticky|0o777, 0)
 		return nil
 	})
-	if err != nil {
-		return Image{}, err
-	}
-	program, err := s.binary(ctx, o.Root, module, dir, name)
 	if err != nil {
 		return Image{}, err
 	}

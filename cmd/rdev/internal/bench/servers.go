@@ -61,7 +61,10 @@ func serveNATS(ctx context.Context, cfg natsConfig, say announce) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	conn, err := bus.Connect(ctx, bus.Options{URL: server.URL(), Service: "bench", Log: logger(), NATS: []nats.Option{nats.InProcessServer(server.Server)}})
+	conn, err := bus.Connect(ctx, bus.Options{
+		NATS:    bus.Settings{URL: server.URL(), More: []nats.Option{nats.InProcessServer(server.Server)}},
+		Service: "bench", Log: logger(),
+	})
 	if err != nil {
 		return err
 	}
@@ -141,5 +144,5 @@ func serveAudit(ctx context.Context, cfg auditConfig, say announce) error {
 	if err := say("started"); err != nil {
 		return err
 	}
-	return audit.Run(ctx, audit.Config{NATSURL: cfg.NATS, DatabaseURL: cfg.Database}, logger())
+	return audit.Run(ctx, audit.Config{NATS: bus.Settings{URL: cfg.NATS}, DatabaseURL: cfg.Database}, logger())
 }

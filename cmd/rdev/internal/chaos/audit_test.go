@@ -27,11 +27,7 @@ func checkAudit(ctx context.Context, t *testing.T, w *world, h history) {
 		}
 		return err
 	})
-	files, err := migrations.For(contract.ServiceAudit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := database.Open(ctx, w.database, contract.ServiceAudit, files)
+	pool, err := database.Open(ctx, w.database, contract.ServiceAudit, migrations.For)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/executor"
 )
@@ -41,7 +42,7 @@ func beAnExecutor(natsURL, runner string) int {
 		cancel()
 	}()
 	err := executor.Run(ctx, executor.Config{
-		NATSURL: natsURL, Runner: runner, Slots: 8, AllowUnconfined: true,
+		NATS: bus.Settings{URL: natsURL}, Runner: runner, Slots: 8, AllowUnconfined: true,
 		Timeout: time.Minute, AgentSilence: time.Minute, Grace: 300 * time.Millisecond, MaxOutput: 64 << 20,
 		Lease: lease(),
 	}, log)

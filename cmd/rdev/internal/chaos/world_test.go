@@ -40,13 +40,13 @@ func newWorld(t *testing.T, servers, executors int) *world {
 		t.Fatal(err)
 	}
 	testkit.Serve(t, audit.Run, audit.Config{
-		NATSURL: w.nodes.URL(), DatabaseURL: w.database, CleanupInterval: time.Second, Lease: lease(),
+		NATS: bus.Settings{URL: w.nodes.URL()}, DatabaseURL: w.database, CleanupInterval: time.Second, Lease: lease(),
 	})
 	testkit.Serve(t, provisioner.Run, provisioner.Config{
-		NATSURL: w.nodes.URL(), DatabaseURL: w.database, Workspaces: w.workspaces, Lease: lease(),
+		NATS: bus.Settings{URL: w.nodes.URL()}, DatabaseURL: w.database, Workspaces: w.workspaces, Lease: lease(),
 	})
 	testkit.Serve(t, gateway.Run, gateway.Config{
-		NATSURL: w.nodes.URL(), APIKey: apiKey, Replicas: servers, Listener: listener, Lease: lease(),
+		NATS: bus.Settings{URL: w.nodes.URL()}, APIKey: apiKey, Replicas: servers, Listener: listener, Lease: lease(),
 	})
 	w.client, err = client.New(client.Config{URL: "http://" + listener.Addr().String(), Key: apiKey, Tries: 3})
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 //	api-key         the first key, 0600
 //	nats-password   of the user rdev, 0600
 //	ready.json      while everything is up
+//	rdev.log        what happened, JSON lines; rdev.log.1 before that
 //	nats/           streams
 //	postgres/       cluster, log
 //	workspaces/     projects

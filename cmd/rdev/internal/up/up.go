@@ -42,9 +42,8 @@ type Config struct {
 
 	Executor executor.Config
 
-	Version string         `env:"-"`
-	Runner  string         `env:"-"` // path of rdev-runner
-	Lease   contract.Lease `env:"-"` // contract.DefaultLease where zero
+	Runner string         `env:"-"` // path of rdev-runner
+	Lease  contract.Lease `env:"-"` // contract.DefaultLease where zero
 	// Unsynced acknowledges before the disk has it. For tests.
 	Unsynced bool `env:"-"`
 }
@@ -154,27 +153,27 @@ func databasePart(database *local.Server) service.Part {
 // services are the five, in the order of their start: the gateway is the last
 // to start and the first to stop.
 func (cfg Config) services(home home, server *embedded.Server, database *local.Server, listener net.Listener, key string, log *slog.Logger) ([]service.Part, error) {
-	inProcess := natsOptions(server)
+	inProcess := natsOf(server)
 	url := database.URL("")
 
 	notifierConfig, err := envutil.LoadFrom[notifier.Config](map[string]string{
-		"NATS_URL": server.URL(), "NOTIFIER_DATABASE_URL": url, "RDEV_WEBHOOK_ALLOW": cfg.WebhookAllow,
+		"NOTIFIER_DATABASE_URL": url, "RDEV_WEBHOOK_ALLOW": cfg.WebhookAllow,
 	})
 	if err != nil {
 		return nil, err
 	}
 	notifierConfig.NATS = inProcess
-	auditConfig := audit.Config{NATSURL: server.URL(), DatabaseURL: url, NATS: inProcess, Lease: cfg.Lease}
+	auditConfig := audit.Config{NATS: inProcess, DatabaseURL: url, Lease: cfg.Lease}
 	provisionerConfig := provisioner.Config{
-		NATSURL: server.URL(), DatabaseURL: url, Workspaces: home.path("workspaces"), NATS: inProcess, Lease: cfg.Lease,
+		NATS: inProcess, DatabaseURL: url, Workspaces: home.path("workspaces"), Lease: cfg.Lease,
 	}
-	cfg.Executor.NATSURL, cfg.Executor.NATS, cfg.Executor.Lease = server.URL(), inProcess, cfg.Lease
+	cfg.Executor.NATS, cfg.Executor.Lease = inProcess, cfg.Lease
 	cfg.Executor.Runner, cfg.Executor.EndRunsOnStop = cfg.Runner, true
 	if cfg.Executor.Path == "" {
 		cfg.Executor.Path = cfg.Path
 	}
 	gatewayConfig := gateway.Config{
-		NATSURL: server.URL(), APIKey: key, Replicas: 1, Version: cfg.Version, Listener: listener, NATS: inProcess, Lease: cfg.Lease,
+		NATS: inProcess, APIKey: key, Replicas: 1, Listener: listener, Lease: cfg.Lease,
 	}
 	return []service.Part{
 		part("audit", audit.Run, auditConfig, log),
@@ -191,7 +190,7 @@ func part[C any](name string, run func(context.Context, C, *slog.Logger) error, 
 }
 
 func connect(ctx context.Context, server *embedded.Server, cfg Config, log *slog.Logger) (*bus.Conn, error) {
-	conn, err := bus.Connect(ctx, bus.Options{URL: server.URL(), Service: "up", Log: log, NATS: natsOptions(server)})
+	conn, err := bus.Connect(ctx, bus.Options{NATS: natsOf(server), Service: "up", Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -209,8 +208,9 @@ func connect(ctx context.Context, server *embedded.Server, cfg Config, log *slog
 	return conn, nil
 }
 
-func natsOptions(server *embedded.Server) []nats.Option {
-	return []nats.Option{nats.InProcessServer(server.Server)}
+// natsOf is how to reach the server without the network.
+func natsOf(server *embedded.Server) bus.Settings {
+	return bus.Settings{URL: server.URL(), More: []nats.Option{nats.InProcessServer(server.Server)}}
 }
 
 // awaitServices returns once all five answer.

@@ -1,7 +1,7 @@
 // Command testcluster runs the cluster of the tests by hand.
 //
 //	testcluster prepare    build and fetch what a cluster needs
-//	testcluster up         start one, say where its kubeconfig is, and stop it at Ctrl-C
+//	testcluster up         start one with DNS and network policies, say where its kubeconfig is, and stop it at Ctrl-C
 package main
 
 import (
@@ -32,7 +32,7 @@ func run(ctx context.Context, command string, log *slog.Logger) error {
 	case "prepare":
 		return testcluster.Prepare(ctx, log)
 	case "up":
-		c, err := testcluster.Start(ctx, testcluster.Options{Log: log})
+		c, err := testcluster.Start(ctx, testcluster.Options{Log: log, DNS: true, NetworkPolicies: true})
 		if err != nil {
 			return err
 		}

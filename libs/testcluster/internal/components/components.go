@@ -1,5 +1,5 @@
 // Package components finds what a one-node cluster runs on: the Kubernetes
-// binaries, built once from libs/tools/kubernetes, and etcd, containerd, runc,
+// binaries and CoreDNS, built once from libs/tools, and etcd, containerd, runc,
 // the CNI plugins and nft, from this machine or from Debian. All that it makes
 // lies in one cache directory; the system is left as it is.
 package components
@@ -27,6 +27,7 @@ type Components struct {
 	Containerd string
 	Ctr        string // containerd's own client
 	Runc       string
+	Nft        string
 	CNI        string // the directory of the plugins
 
 	// Env is the environment in which all of them run: it has the PATH on

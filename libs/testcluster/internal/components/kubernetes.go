@@ -17,7 +17,7 @@ import (
 // libs/tools/kubernetes and a Go version.
 func (c *Components) kubernetes(ctx context.Context, root, into string, log *slog.Logger) error {
 	module := filepath.Join(root, "libs/tools/kubernetes")
-	key, err := buildKey(ctx, module)
+	key, err := buildKey(ctx, module, "go.mod", "go.sum")
 	if err != nil {
 		return err
 	}
@@ -49,13 +49,14 @@ func (c *Components) kubernetes(ctx context.Context, root, into string, log *slo
 	})
 }
 
-// buildKey names a build: what it is made of, hashed, and the Go version.
-func buildKey(ctx context.Context, module string) (string, error) {
+// buildKey names a build: the files of the module that it is made of, hashed, and
+// the Go version.
+func buildKey(ctx context.Context, module string, files ...string) (string, error) {
 	sum := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum"} {
+	for _, name := range files {
 		content, err := os.ReadFile(filepath.Join(module, name))
 		if err != nil {
-			return "", fmt.Errorf("read the versions of Kubernetes: %w", err)
+			return "", fmt.Errorf("read what a build is made of: %w", err)
 		}
 		sum.Write(content)
 	}

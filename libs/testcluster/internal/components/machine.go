@@ -68,7 +68,7 @@ func (c *Components) find(root string) (missing []string) {
 		{"containerd-shim-runc-v2", "usr/bin/containerd-shim-runc-v2", new(string)},
 		{"ctr", "usr/bin/ctr", &c.Ctr},
 		{"runc", "usr/sbin/runc", &c.Runc},
-		{"nft", "usr/sbin/nft", new(string)},
+		{"nft", "usr/sbin/nft", &c.Nft},
 		{"ptp, a CNI plugin", "usr/lib/cni/ptp", new(string)},
 	}
 	for _, p := range programs {

@@ -17,6 +17,14 @@ type Result struct {
 	Output string
 }
 
+// Attachment is a pod's address. Package testcluster's enforcer of network
+// policies serves, by net/rpc on a socket, Policies.Attach, which returns once
+// the policies of the pod are in force, and Policies.Detach.
+type Attachment struct {
+	Namespace, Name, UID string // of the pod
+	Address              string
+}
+
 // Layout is where things are in the directory of a cluster.
 const (
 	Logs    = "logs"    // of each component

@@ -7,4 +7,6 @@ import (
 	"github.com/orchard9/rdev/services/audit"
 )
 
-func main() { service.Main(contract.ServiceAudit, audit.Run) }
+func main() {
+	service.MainWithDatabase(contract.ServiceAudit, audit.Run, audit.Migrate)
+}

@@ -1,7 +1,8 @@
 // Package runner is rdev-runner: it runs programs next to a workspace so that
 // their output and exit status outlive every connection and every executor.
-// Each subcommand is a short-lived process that works on the state directory of
-// the workspace; the supervisor of a run is the only one that stays.
+// Each subcommand works on the state directory of the workspace, in a process of
+// its own or, all that come over one connection, in that of serve; the supervisor
+// of a run is the only one that stays.
 package runner
 
 import (
@@ -13,7 +14,10 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/orchard9/rdev/services/executor/internal/runner/confine"
+	"github.com/orchard9/rdev/services/executor/internal/runner/session"
 	"github.com/orchard9/rdev/services/executor/internal/runner/store"
 	"github.com/orchard9/rdev/services/executor/internal/runner/supervise"
 	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
@@ -22,8 +26,9 @@ import (
 // Main carries out the subcommand of a command line without the program's name
 // and returns the exit code. It prints one line of JSON, a wire.Reply; attach
 // sends frames instead, the last of which holds the reply, for as long as its
-// standard input is open: that is how it learns that its caller has gone. idle
-// prints nothing: it is what a container of a project does by itself.
+// standard input is open: that is how it learns that its caller has gone. serve
+// carries out the others for as long as its own is open. idle prints nothing: it
+// is what a container of a project does by itself.
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	command := ""
 	if len(args) > 0 {
@@ -36,12 +41,40 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		return complain(stderr, idle(ctx))
 	case confine.GuardCommand:
 		return complain(stderr, confine.RunGuard())
-	case "attach", superviseCommand:
+	case superviseCommand:
 		c, err := parse(args)
 		if err == nil {
-			if command == superviseCommand {
-				return complain(stderr, supervised(c))
-			}
+			err = supervised(c)
+		}
+		return complain(stderr, err)
+	case "serve":
+		return complain(stderr, serve(ctx, stdin, stdout, stderr))
+	}
+	return carryOut(ctx, args, stdin, stdout, stderr)
+}
+
+// serve carries out what comes over its standard streams.
+func serve(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
+	// What it is told holds secrets, and the programs of the workspace are the same user.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	conn := struct {
+		io.Reader
+		io.Writer
+		io.Closer
+	}{stdin, stdout, io.NopCloser(nil)}
+	return session.Serve(ctx, conn, func(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) {
+		carryOut(ctx, args, stdin, stdout, stderr)
+	})
+}
+
+// carryOut carries out a subcommand that a caller may give, and returns its exit
+// code.
+func carryOut(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "attach" {
+		c, err := parse(args)
+		if err == nil {
 			err = attach(ctx, c, stdin, stdout)
 		}
 		if reply := refusal(err); reply.Fault != "" {

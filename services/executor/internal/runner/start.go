@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/orchard9/rdev/services/executor/internal/runner/store"
 	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
 )
@@ -112,7 +114,7 @@ func spawn(c *call, spec wire.Spec, alive *os.File) error {
 		return fmt.Errorf("spawn supervisor: %w", err)
 	}
 	defer readyIn.Close()
-	_, err = syscall.ForkExec("/proc/self/exe",
+	pid, err := syscall.ForkExec("/proc/self/exe",
 		[]string{"rdev-runner", superviseCommand, "-root", c.path, "-run", c.id, "-token", strconv.FormatUint(c.token, 10)},
 		&syscall.ProcAttr{
 			Dir: "/", Env: []string{},
@@ -124,6 +126,7 @@ func spawn(c *call, spec wire.Spec, alive *os.File) error {
 		_ = specOut.Close()
 		return fmt.Errorf("spawn supervisor: %w", err)
 	}
+	go func() { _, _ = unix.Wait4(pid, nil, 0, nil) }() // it may end before this process does
 	if err := errors.Join(json.NewEncoder(specOut).Encode(spec), specOut.Close()); err != nil {
 		return fmt.Errorf("tell supervisor: %w", err)
 	}

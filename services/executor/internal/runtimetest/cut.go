@@ -40,7 +40,7 @@ func testCutAttach(b *bench) {
 		if len(out.text()) == len(want) {
 			break
 		}
-		if b.killRunner("attach", ref) {
+		if b.killReader(ref) {
 			cuts++
 		}
 	}
@@ -92,7 +92,7 @@ func testSupervisorKilled(b *bench) {
 	ref := b.start(b.stubborn(1))
 	out, wait := b.follow(ref)
 	b.ready(out, "ready")
-	if !b.killRunner("supervise", ref) {
+	if !b.killSupervisor(ref) {
 		b.Fatal("there is no supervisor")
 	}
 	if exit := wait(); exit.Known || exit.EndedAt.IsZero() {
@@ -111,7 +111,7 @@ func testSupervisorKilledCancel(b *bench) {
 	ref := b.start(b.script(1, `setsid sleep 600 & echo ready; sleep 600`))
 	out, wait := b.follow(ref)
 	b.ready(out, "ready")
-	if !b.killRunner("supervise", ref) {
+	if !b.killSupervisor(ref) {
 		b.Fatal("there is no supervisor")
 	}
 	if err := b.runtime.Cancel(b.Context(), ref, time.Second); err != nil {

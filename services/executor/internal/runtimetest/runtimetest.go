@@ -9,6 +9,7 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -191,13 +192,6 @@ func (b *bench) processes() []int {
 	return b.processesWith("environ", func(variables []string) bool { return slices.Contains(variables, b.tag) })
 }
 
-// runners lists the runner's processes that carry out a subcommand for a run.
-func (b *bench) runners(subcommand string, ref domain.RunRef) []int {
-	return b.processesWith("cmdline", func(args []string) bool {
-		return slices.Contains(args, subcommand) && slices.Contains(args, ref.ID) && strings.Contains(args[0], "rdev-runner")
-	})
-}
-
 func (b *bench) processesWith(file string, match func([]string) bool) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -217,10 +211,29 @@ func (b *bench) processesWith(file string, match func([]string) bool) []int {
 	return pids
 }
 
-// killRunner ends a runner's process as an accident would, and tells whether
+// killSupervisor ends a run's supervisor as an accident would, and tells whether
 // there was one.
-func (b *bench) killRunner(subcommand string, ref domain.RunRef) bool {
-	pids := b.runners(subcommand, ref)
+func (b *bench) killSupervisor(ref domain.RunRef) bool {
+	pids := b.processesWith("cmdline", func(args []string) bool {
+		return slices.Contains(args, "supervise") && slices.Contains(args, ref.ID)
+	})
+	return killAll(pids)
+}
+
+// killReader ends the runner that sends a run's output, and tells whether there
+// was one.
+func (b *bench) killReader(ref domain.RunRef) bool {
+	serving := b.processesWith("cmdline", func(args []string) bool { return slices.Contains(args, "serve") })
+	return killAll(slices.DeleteFunc(serving, func(pid int) bool {
+		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+		return !slices.ContainsFunc(files, func(file string) bool {
+			target, _ := os.Readlink(file)
+			return strings.Contains(target, ref.ID)
+		})
+	}))
+}
+
+func killAll(pids []int) bool {
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}

@@ -2,8 +2,11 @@
 package main
 
 import (
+	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/service"
 	"github.com/orchard9/rdev/services/provisioner"
 )
 
-func main() { service.Main("provisioner", provisioner.Run) }
+func main() {
+	service.MainWithDatabase(contract.ServiceProvisioner, provisioner.Run, provisioner.Migrate)
+}

@@ -27,11 +27,7 @@ func open(t testing.TB) postgres.View {
 
 func openAt(t testing.TB, url string) postgres.View {
 	t.Helper()
-	files, err := migrations.For(contract.ServiceAudit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := database.Open(t.Context(), url, contract.ServiceAudit, files)
+	pool, err := database.Open(t.Context(), url, contract.ServiceAudit, migrations.For)
 	if err != nil {
 		t.Fatal(err)
 	}

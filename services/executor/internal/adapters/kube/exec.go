@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -24,59 +23,71 @@ import (
 	"github.com/orchard9/rdev/services/executor/internal/domain"
 )
 
-// executor carries out rdev-runner in pods, over a WebSocket, or over SPDY where
+// executor connects to rdev-runner in pods, over a WebSocket, or over SPDY where
 // something between here and the API server does not let one through.
 type executor struct {
 	cluster   *rest.Config
 	base      *url.URL
 	namespace string
+	life      context.Context // of the connections
 }
 
-func newExecutor(config Config) (*executor, error) {
+func newExecutor(ctx context.Context, config Config) (*executor, error) {
 	cluster := rest.CopyConfig(config.Cluster)
-	cluster.Timeout = 0 // a run takes as long as it takes; the caller's context ends it
+	cluster.Timeout = 0 // a connection lasts as long as it is used
 	base, _, err := rest.DefaultServerUrlFor(cluster)
 	if err != nil {
 		return nil, fmt.Errorf("address of the API server: %w", err)
 	}
-	return &executor{cluster: cluster, base: base, namespace: config.Namespace}, nil
+	// What is wrong with a connection is told by its Read; client-go would log it, too.
+	return &executor{cluster: cluster, base: base, namespace: config.Namespace, life: klog.NewContext(ctx, logr.Discard())}, nil
 }
 
-// run implements client.Exec for a pod.
-func (e *executor) run(ctx context.Context, pod string, args []string, stdin io.Reader, stdout io.Writer) error {
-	command, err := e.open(pod, args)
+// serve carries out "rdev-runner serve" in a pod and returns its standard streams.
+// Read tells why they ended.
+func (e *executor) serve(pod string) (io.ReadWriteCloser, error) {
+	command, err := e.open(pod, "serve")
 	if err != nil {
-		return fmt.Errorf("exec in pod %s: %w", pod, err)
+		return nil, fmt.Errorf("exec in pod %s: %w", pod, err)
 	}
-	// What is wrong with the connection is this function's error; client-go would log it, too.
-	ctx, end := context.WithCancel(klog.NewContext(ctx, logr.Discard()))
-	defer end()
-	out := &output{Writer: stdout}
-	if args[0] != "attach" {
-		out.replied = end
-	}
-	var stderr limited
-	err = command.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdin, Stdout: out, Stderr: &stderr})
-	if out.done.Load() {
-		return nil
-	}
-	if exit, ok := errors.AsType[exec.CodeExitError](err); ok && exit.Code != commandNotFound && exit.Code != commandNotExecutable {
-		return nil // the reply says more
-	}
-	if err != nil {
-		err = fmt.Errorf("exec in pod %s: %w: %s", pod, err, bytes.TrimSpace(stderr.Bytes()))
-	}
-	if hopeless(err) {
-		return &domain.RefusedError{Reason: err.Error()}
-	}
-	return err
+	ctx, end := context.WithCancel(e.life)
+	stdin, in := io.Pipe()
+	out, stdout := io.Pipe()
+	go func() {
+		defer end()
+		var stderr limited
+		err := command.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdin, Stdout: stdout, Stderr: &stderr})
+		if err != nil {
+			err = fmt.Errorf("exec in pod %s: %w: %s", pod, err, bytes.TrimSpace(stderr.Bytes()))
+		}
+		if hopeless(err) {
+			err = &domain.RefusedError{Reason: err.Error()}
+		}
+		_, _ = stdout.CloseWithError(err), stdin.CloseWithError(err) // they return nil
+	}()
+	return &connection{Reader: out, WriteCloser: in, end: end}, nil
 }
 
-// hopeless tells whether a call would fail again: rdev may not make it, or there
-// is no rdev-runner where it should be.
+// connection is the standard input and output of a runner.
+type connection struct {
+	io.Reader
+	io.WriteCloser
+
+	end func()
+}
+
+// Close ends the connection, and the runner with it.
+func (c *connection) Close() error {
+	c.end()
+	return c.WriteCloser.Close()
+}
+
+// hopeless tells whether a connection would fail again: rdev may not make it, or
+// there is no rdev-runner where it should be.
 func hopeless(err error) bool {
-	_, ended := errors.AsType[exec.CodeExitError](err)
-	return ended || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsBadRequest(err)
+	exit, ended := errors.AsType[exec.CodeExitError](err)
+	return ended && (exit.Code == commandNotFound || exit.Code == commandNotExecutable) ||
+		apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsBadRequest(err)
 }
 
 // Exit codes with which a container runtime says that there was nothing to carry out.
@@ -85,7 +96,7 @@ const (
 	commandNotFound      = 127
 )
 
-func (e *executor) open(pod string, args []string) (remotecommand.Executor, error) {
+func (e *executor) open(pod string, args ...string) (remotecommand.Executor, error) {
 	options := &corev1.PodExecOptions{
 		Container: kube.Container, Command: append([]string{kube.Runner}, args...), Stdin: true, Stdout: true, Stderr: true,
 	}
@@ -106,25 +117,6 @@ func (e *executor) open(pod string, args []string) (remotecommand.Executor, erro
 	return remotecommand.NewFallbackExecutor(socket, spdy, func(err error) bool {
 		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
 	})
-}
-
-// output is the standard output of a runner. A short subcommand replies with one
-// line and ends: nobody waits until its end is known, too.
-type output struct {
-	io.Writer
-
-	replied func() // nil for attach
-	done    atomic.Bool
-}
-
-// Write implements io.Writer.
-func (o *output) Write(data []byte) (int, error) {
-	n, err := o.Writer.Write(data)
-	if err == nil && o.replied != nil && bytes.HasSuffix(data, []byte("\n")) {
-		o.done.Store(true)
-		o.replied()
-	}
-	return n, err
 }
 
 // limited keeps the beginning of what is written to it.

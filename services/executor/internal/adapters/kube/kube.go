@@ -1,6 +1,6 @@
 // Package kube runs programs in the pods of projects. A pod is found by its
-// labels, whoever made it; nothing is written to the API server but exec, which
-// carries rdev-runner and nothing else.
+// labels, whoever made it; nothing is asked of the API server but to watch pods and
+// to connect to rdev-runner in them, once for each pod that is in use.
 package kube
 
 import (
@@ -49,7 +49,7 @@ type Runtime struct {
 var _ app.Runtime = (*Runtime)(nil)
 
 // New makes a runtime and waits until it knows the pods that there are. It
-// watches them until ctx is done.
+// watches them until ctx is done, and its connections end then, too.
 func New(ctx context.Context, config Config) (*Runtime, error) {
 	if config.Namespace == "" {
 		return nil, errors.New("kube runtime: no namespace")
@@ -65,7 +65,7 @@ func New(ctx context.Context, config Config) (*Runtime, error) {
 		return nil, fmt.Errorf("kube runtime: %w", err)
 	}
 	r := &Runtime{config: config}
-	if r.exec, err = newExecutor(config); err != nil {
+	if r.exec, err = newExecutor(ctx, config); err != nil {
 		return nil, fmt.Errorf("kube runtime: %w", err)
 	}
 	r.Exec = func(project string) client.Exec { return r.runner(project) }
@@ -83,7 +83,7 @@ func (r *Runtime) runner(project string) client.Exec {
 		if err != nil {
 			return err
 		}
-		return r.exec.run(ctx, p.name, args, stdin, stdout)
+		return r.pods.session(p, r.exec.serve).Exec(ctx, args, stdin, stdout)
 	}
 }
 

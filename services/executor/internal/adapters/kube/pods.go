@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/orchard9/rdev/libs/kube"
 	"github.com/orchard9/rdev/services/executor/internal/domain"
+	"github.com/orchard9/rdev/services/executor/internal/runner/session"
 	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
 )
 
@@ -32,7 +34,13 @@ type pods struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced whenever a pod changes
-	probes  map[types.UID]wire.Probe
+	known   map[types.UID]*acquaintance
+}
+
+// acquaintance is what there is with a pod that was used.
+type acquaintance struct {
+	session *session.Session
+	probe   *wire.Probe // what its kernel offers, nil where that was not asked
 }
 
 const byProject = "project"
@@ -43,7 +51,7 @@ func watchPods(ctx context.Context, set kubernetes.Interface, namespace string, 
 		informers.WithNamespace(namespace),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = kube.LabelProject + "=" + kube.Project }))
 	informer := factory.Core().V1().Pods().Informer()
-	p := &pods{indexer: informer.GetIndexer(), changed: make(chan struct{}), probes: map[types.UID]wire.Probe{}}
+	p := &pods{indexer: informer.GetIndexer(), changed: make(chan struct{}), known: map[types.UID]*acquaintance{}}
 	refused := make(chan error, 1)
 	err := errors.Join(
 		informer.AddIndexers(cache.Indexers{byProject: func(object any) ([]string, error) {
@@ -103,24 +111,43 @@ func (p *pods) forget(object any) {
 	}
 	if gone, ok := object.(*corev1.Pod); ok {
 		p.mu.Lock()
-		delete(p.probes, gone.UID)
+		if known := p.known[gone.UID]; known != nil {
+			known.session.Close()
+		}
+		delete(p.known, gone.UID)
 		p.mu.Unlock()
 	}
 	p.notify()
+}
+
+// session is the connection to the runner of a pod.
+func (p *pods) session(of pod, serve func(name string) (io.ReadWriteCloser, error)) *session.Session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := p.known[of.uid]
+	if known == nil {
+		known = &acquaintance{session: session.New(func(context.Context) (io.ReadWriteCloser, error) { return serve(of.name) })}
+		p.known[of.uid] = known
+	}
+	return known.session
 }
 
 // probe is what a pod's kernel offers, where that was asked before.
 func (p *pods) probe(uid types.UID) (wire.Probe, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	probe, known := p.probes[uid]
-	return probe, known
+	if known := p.known[uid]; known != nil && known.probe != nil {
+		return *known.probe, true
+	}
+	return wire.Probe{}, false
 }
 
 func (p *pods) setProbe(uid types.UID, probe wire.Probe) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.probes[uid] = probe
+	if known := p.known[uid]; known != nil {
+		known.probe = &probe
+	}
 }
 
 // ready is the pod of a project, once it is ready. Where that takes longer than

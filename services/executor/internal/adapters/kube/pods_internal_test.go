@@ -84,6 +84,7 @@ func TestAProjectWithoutAReadyPodIsToldWhy(t *testing.T) {
 
 func TestWhatAKernelOffersIsForgottenWithItsPod(t *testing.T) {
 	p, set := watched(t, madePod("project-shop-0", "shop", 0, true))
+	p.session(pod{uid: "project-shop-0"}, nil)
 	p.setProbe("project-shop-0", wire.Probe{LandlockABI: 7})
 	if probe, known := p.probe("project-shop-0"); !known || probe.LandlockABI != 7 {
 		t.Errorf("got %+v, %t", probe, known)

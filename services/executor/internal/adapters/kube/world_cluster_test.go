@@ -76,7 +76,9 @@ func newWorld(t *testing.T) *world {
 // runtime is one whose view of the cluster ends with the test.
 func (w *world) runtime(t *testing.T, cluster *rest.Config) *adapter.Runtime {
 	t.Helper()
-	runtime, err := adapter.New(t.Context(), adapter.Config{
+	life, end := context.WithCancel(context.Background()) // longer than that of what the test cleans up
+	t.Cleanup(end)
+	runtime, err := adapter.New(life, adapter.Config{
 		Cluster: cluster, Namespace: namespace, Patience: patience, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {

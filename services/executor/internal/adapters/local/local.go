@@ -4,19 +4,16 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os/exec"
 	"path/filepath"
-	"time"
 
 	"github.com/orchard9/rdev/services/executor/internal/adapters/workspace"
 	"github.com/orchard9/rdev/services/executor/internal/app"
 	"github.com/orchard9/rdev/services/executor/internal/domain"
 	"github.com/orchard9/rdev/services/executor/internal/runner/client"
+	"github.com/orchard9/rdev/services/executor/internal/runner/session"
 	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
 )
 
@@ -48,7 +45,8 @@ type Runtime struct {
 
 var _ app.Runtime = (*Runtime)(nil)
 
-// New makes a runtime and finds out how far it can confine programs.
+// New makes a runtime and finds out how far it can confine programs. Its runner
+// ends with ctx, and the runs do not.
 func New(ctx context.Context, config Config) (*Runtime, error) {
 	if config.Path == "" {
 		config.Path = workspace.DefaultPath
@@ -60,11 +58,13 @@ func New(ctx context.Context, config Config) (*Runtime, error) {
 		return nil, errors.New("local runtime: unconfined, but that is not allowed")
 	}
 	r := &Runtime{config: config}
-	r.Exec = func(string) client.Exec { return r.exec }
+	runner := session.New(r.serve)
+	context.AfterFunc(ctx, runner.Close)
+	r.Exec = func(string) client.Exec { return runner.Exec }
 	if config.Unconfined {
 		return r, nil
 	}
-	probe, err := client.New(r.exec, "").Probe(ctx)
+	probe, err := client.New(runner.Exec, "").Probe(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("local runtime: %w", err)
 	}
@@ -84,27 +84,13 @@ func (r *Runtime) Start(ctx context.Context, run domain.RunSpec) error {
 	if err != nil {
 		return fmt.Errorf("start run %s: %w", run.ID, err)
 	}
-	return client.New(r.exec, dirs.State).Start(ctx, run.RunRef, wire.Spec{
+	c, err := r.Client(run.RunRef)
+	if err != nil {
+		return err
+	}
+	return c.Start(ctx, run.RunRef, wire.Spec{
 		Argv: run.Argv, Workspace: run.Workspace, Dir: run.Dir, Env: dirs.Environment(r.config.Path, run.Env),
 		Stdin: run.Stdin, KeepStdin: run.KeepStdin, Make: []string{dirs.Home, dirs.Tmp},
 		SpoolLimit: r.config.SpoolLimit, Confine: r.confinement(run.Workspace, dirs),
 	})
-}
-
-// exec carries out the runner as a child of this process, with an empty
-// environment.
-func (r *Runtime) exec(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
-	command := exec.CommandContext(ctx, r.config.Runner, args...)
-	var stderr bytes.Buffer
-	command.Env, command.Dir = []string{}, "/"
-	command.Stdin, command.Stdout, command.Stderr = stdin, stdout, &stderr
-	command.WaitDelay = time.Second
-	err := command.Run()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
-		return nil // the reply says more
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(stderr.Bytes()))
-	}
-	return nil
 }

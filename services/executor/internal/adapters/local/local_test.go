@@ -1,6 +1,7 @@
 package local_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,7 +36,9 @@ func newProject(t *testing.T) contract.Project {
 
 func newRuntime(t *testing.T, config local.Config) *local.Runtime {
 	t.Helper()
-	runtime, err := local.New(t.Context(), config)
+	life, end := context.WithCancel(context.Background()) // longer than that of what the test cleans up
+	t.Cleanup(end)
+	runtime, err := local.New(life, config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"time"
 
@@ -48,8 +47,8 @@ func (c *Client) Attach(ctx context.Context, ref domain.RunRef, from int64, emit
 		if ctx.Err() != nil {
 			return domain.Exit{}, ctx.Err()
 		}
-		if refused, ok := errors.AsType[*domain.RefusedError](err); ok {
-			return domain.Exit{}, fmt.Errorf("attach to run %s: %w", ref.ID, refused)
+		if hopeless(err) {
+			return domain.Exit{}, fmt.Errorf("attach to run %s: %w", ref.ID, err)
 		}
 		if from > at {
 			pause, fruitful = firstPause, time.Now()
@@ -77,10 +76,7 @@ func (c *Client) attachOnce(ctx context.Context, ref domain.RunRef, at *int64, e
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	// The runner sends for as long as its standard input is open.
-	held, release, err := os.Pipe()
-	if err != nil {
-		return nil, fmt.Errorf("attach: %w", err)
-	}
+	held, release := io.Pipe()
 	in, out := io.Pipe()
 	watched := &watchdog{out: out, timer: time.AfterFunc(opening, stop)}
 	ended := make(chan struct{})
@@ -95,7 +91,6 @@ func (c *Client) attachOnce(ctx context.Context, ref domain.RunRef, at *int64, e
 		_, _ = in.Close(), release.Close()
 		watched.timer.Stop()
 		<-ended
-		_ = held.Close()
 	}()
 	reader := wire.NewReader(in, *at)
 	for {

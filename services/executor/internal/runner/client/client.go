@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/orchard9/rdev/services/executor/internal/domain"
+	"github.com/orchard9/rdev/services/executor/internal/runner/session"
 	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
 )
 
@@ -126,7 +127,7 @@ func (c *Client) call(ctx context.Context, tries int, within time.Duration, args
 			return wire.Reply{}, fmt.Errorf("%s: %w", what, err)
 		}
 		tries--
-		if _, hopeless := errors.AsType[*domain.RefusedError](err); hopeless || tries == 0 || ctx.Err() != nil {
+		if hopeless(err) || tries == 0 || ctx.Err() != nil {
 			return wire.Reply{}, fmt.Errorf("%s: %w", what, err)
 		}
 		select {
@@ -136,6 +137,12 @@ func (c *Client) call(ctx context.Context, tries int, within time.Duration, args
 			pause = min(3*pause, longestPause)
 		}
 	}
+}
+
+// hopeless tells whether there will never be a reply.
+func hopeless(err error) bool {
+	_, refused := errors.AsType[*domain.RefusedError](err)
+	return refused || errors.Is(err, session.ErrClosed)
 }
 
 func (c *Client) callOnce(ctx context.Context, within time.Duration, args []string, stdin []byte) (wire.Reply, error) {

