@@ -47,7 +47,7 @@ test-agents: check ## drive the real agent CLIs against a stub model (installs t
 test-cluster: check ## run the tests that need a Kubernetes, on a real one of one node (needs root)
 	@go run ./libs/testcluster/cmd/testcluster prepare
 	@go test -count=1 -tags cluster -p 1 -timeout 30m \
-		./libs/testcluster/... ./services/executor/internal/adapters/kube ./services/provisioner/internal/adapters/kube
+		./libs/testcluster/... ./services/executor/internal/adapters/kube ./services/provisioner/internal/adapters/kube ./cmd/rdev/internal/deploy
 
 .PHONY: fuzz
 fuzz: check ## fuzz every parser of outside input, FUZZTIME each (20s)
@@ -56,6 +56,11 @@ fuzz: check ## fuzz every parser of outside input, FUZZTIME each (20s)
 .PHONY: bench
 bench: build ## measure rdev beside raw NATS and raw HTTP, and print the ratios
 	@go run ./cmd/rdev/internal/bench
+
+.PHONY: bench-cluster
+bench-cluster: build ## measure projects in pods, beside kubectl exec (needs root)
+	@go run ./libs/testcluster/cmd/testcluster prepare
+	@go run ./cmd/rdev/internal/bench -cluster
 
 NATSCLI := v0.5.1
 

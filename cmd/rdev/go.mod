@@ -106,7 +106,7 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/nats-io/nkeys v0.4.16
 	github.com/nats-io/nuid v1.0.1 // indirect
-	github.com/orchard9/rdev/libs/kube v0.0.0 // indirect
+	github.com/orchard9/rdev/libs/kube v0.0.0
 	github.com/orchard9/rdev/libs/testcluster v0.0.0
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/sys v0.50.0

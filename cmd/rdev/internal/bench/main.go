@@ -9,6 +9,9 @@
 //	        ├── role nats, http                              raw limits
 //	        ├── role database                                a PostgreSQL
 //	        └── role keep ── rdev up ── …                    what is measured
+//
+// With -cluster, as `make bench-cluster`, projects are in the pods of a real
+// cluster, and beside rdev stands kubectl exec.
 package main
 
 import (
@@ -64,13 +67,14 @@ type settings struct {
 	readers    int
 	lines      int
 	profile    string // directory for CPU profiles, "" for none
+	cluster    bool   // measure rdev with projects in pods
 }
 
 func parse(args []string) (settings, error) {
 	s := settings{hold: 3 * time.Second, operations: 128, readers: 1000, lines: 600}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	names := strings.Join(metricNames(), ",")
-	only := flags.String("only", names, "metrics to measure, of "+names)
+	only := flags.String("only", "", "`metrics` to measure, separated by commas; all where empty")
+	flags.BoolVar(&s.cluster, "cluster", false, "measure projects in pods, on a real cluster of one node (needs root)")
 	quick := flags.Bool("quick", false, "see within a minute or so that everything works; the figures mean little")
 	flags.StringVar(&s.rdev, "rdev", "bin/rdev", "the `program` to measure, with rdev-runner beside it")
 	flags.StringVar(&s.output, "o", "table", "table or json")
@@ -81,10 +85,13 @@ func parse(args []string) (settings, error) {
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	s.only = strings.Split(*only, ",")
+	s.only = s.metricNames()
+	if *only != "" {
+		s.only = strings.Split(*only, ",")
+	}
 	for _, name := range s.only {
-		if !slices.Contains(metricNames(), name) {
-			return s, fmt.Errorf("-only: there is no metric %q, only %s", name, names)
+		if !slices.Contains(s.metricNames(), name) {
+			return s, fmt.Errorf("-only: there is no metric %q, only %s", name, strings.Join(s.metricNames(), ", "))
 		}
 	}
 	if s.output != "table" && s.output != "json" {

@@ -21,7 +21,10 @@ type metric struct {
 	measure    func(context.Context, settings, *result) error
 }
 
-func metrics() []metric {
+func (s settings) metrics() []metric {
+	if s.cluster {
+		return clusterMetrics()
+	}
 	return []metric{
 		{"accept", "commands accepted by 64 clients, beside the same clients on raw NATS and raw HTTP", measureAccept},
 		{"latency", "POST to 202 at 200/s, open loop, beside a raw publish and a raw POST", measureLatency},
@@ -33,8 +36,8 @@ func metrics() []metric {
 	}
 }
 
-func metricNames() (names []string) {
-	for _, m := range metrics() {
+func (s settings) metricNames() (names []string) {
+	for _, m := range s.metrics() {
 		names = append(names, m.name)
 	}
 	return names
@@ -54,7 +57,7 @@ type report struct {
 func measure(ctx context.Context, s settings) error {
 	r := report{Time: time.Now().UTC(), Go: runtime.Version(), CPUs: runtime.NumCPU(), Reps: s.reps}
 	var failures error
-	for _, m := range metrics() {
+	for _, m := range s.metrics() {
 		if !slices.Contains(s.only, m.name) {
 			continue
 		}

@@ -37,8 +37,9 @@ type world struct {
 	Database string // URL
 }
 
-// newWorld starts `rdev up` as `make run` does, synced, on a PostgreSQL of its own.
-func newWorld(ctx context.Context, s settings) (_ *world, err error) {
+// newWorld starts `rdev up` as `make run` does, synced, on a PostgreSQL of its own,
+// with more environment.
+func newWorld(ctx context.Context, s settings, more ...string) (_ *world, err error) {
 	env, err := envutil.Load[environment]()
 	if err != nil {
 		return nil, err
@@ -69,12 +70,12 @@ func newWorld(ctx context.Context, s settings) (_ *world, err error) {
 	home := filepath.Join(w.dir, "home")
 	keeper, rdev, err := serve[kept](ctx, "keep", keepConfig{
 		Argv: []string{program, "up"}, Log: filepath.Join(w.dir, "rdev.log"),
-		Env: []string{
+		Env: append([]string{
 			"PATH=" + env.Path, "HOME=" + env.Home, "RDEV_HOME=" + home, "RDEV_ADDR=127.0.0.1:0", "RDEV_NATS_ADDR=127.0.0.1:0",
 			"RDEV_DATABASE_URL=" + w.Database,
 			"EXECUTOR_READABLE=" + filepath.Dir(self), // for the program that prints lines
 			"EXECUTOR_ALLOW_UNCONFINED=true",          // for a kernel without Landlock
-		},
+		}, more...),
 	})
 	if err != nil {
 		return nil, err

@@ -40,6 +40,10 @@ type Config struct {
 
 	WebhookAllow string `env:"RDEV_WEBHOOK_ALLOW"` // private networks that webhooks may reach, CIDR list
 
+	// Runtime is where projects are: local for directories of this machine, kube for
+	// pods of a cluster that this machine reaches, as Pods says.
+	Runtime  string `env:"RDEV_RUNTIME" envDefault:"local"`
+	Pods     provisioner.Pods
 	Executor executor.Config
 
 	Runner string         `env:"-"` // path of rdev-runner
@@ -166,10 +170,12 @@ func (cfg Config) services(home home, server *embedded.Server, database *local.S
 	auditConfig := audit.Config{NATS: inProcess, DatabaseURL: url, Lease: cfg.Lease}
 	provisionerConfig := provisioner.Config{
 		NATS: inProcess, DatabaseURL: url, Workspaces: home.path("workspaces"), Lease: cfg.Lease,
+		Runtime: cfg.Runtime, Pods: cfg.Pods,
 	}
+	cfg.Executor.Runtime = cfg.Runtime
 	cfg.Executor.NATS, cfg.Executor.Lease = inProcess, cfg.Lease
 	cfg.Executor.Runner, cfg.Executor.EndRunsOnStop = cfg.Runner, true
-	if cfg.Executor.Path == "" {
+	if cfg.Executor.Path == "" && cfg.Runtime != contract.RuntimeKube {
 		cfg.Executor.Path = cfg.Path
 	}
 	gatewayConfig := gateway.Config{
