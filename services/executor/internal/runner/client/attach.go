@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/orchard9/rdev/services/executor/internal/domain"
@@ -18,8 +19,8 @@ const (
 	silence = 45 * time.Second
 	// opening is how long it may take until it carries the first beat.
 	opening = 15 * time.Second
-	// patience is how long connections may end without a frame, one after another:
-	// an API server that is replaced takes a while.
+	// patience is how long no connection may come about: an API server that is
+	// replaced takes a while.
 	patience     = 2 * time.Minute
 	firstPause   = 50 * time.Millisecond
 	longestPause = 5 * time.Second
@@ -28,10 +29,10 @@ const (
 // Attach follows a run's output from a position on until it has ended. A
 // connection that is cut is made again from where it was. See app.Runtime.
 func (c *Client) Attach(ctx context.Context, ref domain.RunRef, from int64, emit func(domain.Frame) error) (domain.Exit, error) {
-	pause, fruitful := firstPause, time.Now()
+	pause := firstPause
+	var since time.Time // of when there has been no connection
 	for {
-		at := from
-		reply, err := c.attachOnce(ctx, ref, &from, emit)
+		reply, connected, err := c.attachOnce(ctx, ref, &from, emit)
 		if reply != nil {
 			if err := refused(*reply); err != nil {
 				return domain.Exit{}, fmt.Errorf("attach to run %s: %w", ref.ID, err)
@@ -50,10 +51,10 @@ func (c *Client) Attach(ctx context.Context, ref domain.RunRef, from int64, emit
 		if hopeless(err) {
 			return domain.Exit{}, fmt.Errorf("attach to run %s: %w", ref.ID, err)
 		}
-		if from > at {
-			pause, fruitful = firstPause, time.Now()
+		if connected || since.IsZero() {
+			pause, since = firstPause, time.Now()
 		}
-		if time.Since(fruitful) > patience || errors.Is(err, wire.ErrCorrupt) {
+		if time.Since(since) > patience || errors.Is(err, wire.ErrCorrupt) {
 			return domain.Exit{}, fmt.Errorf("attach to run %s at %d: %w", ref.ID, from, err)
 		}
 		select {
@@ -71,8 +72,9 @@ type emitError struct{ err error }
 func (e *emitError) Error() string { return e.err.Error() }
 
 // attachOnce emits frames until the connection ends, and moves at behind each
-// that was. The reply is nil where the connection ended before the run.
-func (c *Client) attachOnce(ctx context.Context, ref domain.RunRef, at *int64, emit func(domain.Frame) error) (*wire.Reply, error) {
+// that was. The reply is nil where the connection ended before the run; connected
+// tells whether anything came over it.
+func (c *Client) attachOnce(ctx context.Context, ref domain.RunRef, at *int64, emit func(domain.Frame) error) (reply *wire.Reply, connected bool, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	// The runner sends for as long as its standard input is open.
@@ -96,10 +98,10 @@ func (c *Client) attachOnce(ctx context.Context, ref domain.RunRef, at *int64, e
 	for {
 		frame, reply, err := reader.Next()
 		if err != nil || reply != nil {
-			return reply, err
+			return reply, watched.heard.Load(), err
 		}
 		if err := emit(frame); err != nil {
-			return nil, &emitError{err}
+			return nil, true, &emitError{err}
 		}
 		*at = frame.Next
 	}
@@ -110,9 +112,11 @@ func (c *Client) attachOnce(ctx context.Context, ref domain.RunRef, at *int64, e
 type watchdog struct {
 	out   io.Writer
 	timer *time.Timer
+	heard atomic.Bool // anything
 }
 
 func (w *watchdog) Write(data []byte) (int, error) {
+	w.heard.Store(true)
 	w.timer.Stop()
 	defer w.timer.Reset(silence)
 	return w.out.Write(data)
