@@ -25,7 +25,7 @@ func clusterMetrics() []metric {
 	return []metric{
 		{"projects", "POST /projects to a pod that is ready", measureProjects},
 		{"dispatch", "POST of a command to its first output byte in a warm pod, one after another, beside kubectl exec", measureDispatch},
-		{"burst", "the same for 100 commands at once over 20 warm pods, beside 100 kubectl exec at once", measureBurst},
+		{"burst", "the same for 100 commands at once over 20 warm pods, beside 100 kubectl exec and 100 fork and exec at once", measureBurst},
 	}
 }
 
@@ -122,6 +122,9 @@ func (c *cluster) kubectl(ctx context.Context, project string) error {
 	return nil
 }
 
+// fork runs the same command on this machine, and nothing around it.
+func fork(ctx context.Context, _ string) error { return exec.CommandContext(ctx, "echo", word).Run() }
+
 // took is how long something took, in milliseconds.
 func took(do func() error) (float64, error) {
 	begin := time.Now()
@@ -210,10 +213,15 @@ func measureBurst(ctx context.Context, s settings, r *result) (err error) {
 		return all, errors.Join(failures...)
 	}
 	for range s.reps {
+		floor, err := burst(fork)
+		if err != nil {
+			return err
+		}
 		raw, err := burst(c.kubectl)
 		if err != nil {
 			return err
 		}
+		r.add("fork and exec alone, p99", "ms", percentile(floor, 0.99))
 		before := c.world.cpu()
 		ours, err := burst(c.dispatch)
 		if err != nil {

@@ -43,6 +43,7 @@ func TestOnARealCluster(t *testing.T) {
 		}
 		t.Logf("%d disconnects; waited %v for the last", cutter.cuts.Load(), time.Since(began).Round(time.Second))
 	})
+	t.Run("WithoutWebSocketsARunGoesOverSPDY", w.webSocketsAreRefused)
 	t.Run("AnAPIServerThatIsKilledLosesNothing", w.apiServerIsKilled)
 }
 
