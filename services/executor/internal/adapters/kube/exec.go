@@ -8,10 +8,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync/atomic"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
@@ -46,7 +47,8 @@ func newExecutor(ctx context.Context, config Config) (*executor, error) {
 // serve carries out "rdev-runner serve" in a pod and returns its standard streams.
 // Read tells why they ended.
 func (e *executor) serve(pod string) (io.ReadWriteCloser, error) {
-	command, err := e.open(pod, "serve")
+	var status atomic.Int64 // of the API server's answer, where it had one
+	command, err := e.open(pod, &status, "serve")
 	if err != nil {
 		return nil, fmt.Errorf("exec in pod %s: %w", pod, err)
 	}
@@ -60,7 +62,7 @@ func (e *executor) serve(pod string) (io.ReadWriteCloser, error) {
 		if err != nil {
 			err = fmt.Errorf("exec in pod %s: %w: %s", pod, err, bytes.TrimSpace(stderr.Bytes()))
 		}
-		if hopeless(err) {
+		if err != nil && hopeless(err, int(status.Load())) {
 			err = &domain.RefusedError{Reason: err.Error()}
 		}
 		_, _ = stdout.CloseWithError(err), stdin.CloseWithError(err) // they return nil
@@ -83,11 +85,17 @@ func (c *connection) Close() error {
 }
 
 // hopeless tells whether a connection would fail again: rdev may not make it, or
-// there is no rdev-runner where it should be.
-func hopeless(err error) bool {
-	exit, ended := errors.AsType[exec.CodeExitError](err)
-	return ended && (exit.Code == commandNotFound || exit.Code == commandNotExecutable) ||
-		apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsBadRequest(err)
+// there is no rdev-runner where it should be, which runtimes tell in one of two ways.
+func hopeless(err error, status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
+		return true
+	}
+	if exit, ok := errors.AsType[exec.CodeExitError](err); ok {
+		return exit.Code == commandNotFound || exit.Code == commandNotExecutable
+	}
+	said := err.Error()
+	return strings.Contains(said, kube.Runner) && (strings.Contains(said, "no such file") || strings.Contains(said, "not found"))
 }
 
 // Exit codes with which a container runtime says that there was nothing to carry out.
@@ -96,7 +104,19 @@ const (
 	commandNotFound      = 127
 )
 
-func (e *executor) open(pod string, args ...string) (remotecommand.Executor, error) {
+// open prepares an exec. client-go's errors do not tell the status of an answer
+// that refuses it, so it is kept in passing.
+func (e *executor) open(pod string, status *atomic.Int64, args ...string) (remotecommand.Executor, error) {
+	cluster := rest.CopyConfig(e.cluster)
+	cluster.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(request *http.Request) (*http.Response, error) {
+			response, err := next.RoundTrip(request)
+			if response != nil {
+				status.Store(int64(response.StatusCode))
+			}
+			return response, err
+		})
+	})
 	options := &corev1.PodExecOptions{
 		Container: kube.Container, Command: append([]string{kube.Runner}, args...), Stdin: true, Stdout: true, Stderr: true,
 	}
@@ -106,11 +126,11 @@ func (e *executor) open(pod string, args ...string) (remotecommand.Executor, err
 	}
 	target := e.base.JoinPath("api", "v1", "namespaces", e.namespace, "pods", pod, "exec")
 	target.RawQuery = query.Encode()
-	socket, err := remotecommand.NewWebSocketExecutor(e.cluster, http.MethodGet, target.String())
+	socket, err := remotecommand.NewWebSocketExecutor(cluster, http.MethodGet, target.String())
 	if err != nil {
 		return nil, err
 	}
-	spdy, err := remotecommand.NewSPDYExecutor(e.cluster, http.MethodPost, target)
+	spdy, err := remotecommand.NewSPDYExecutor(cluster, http.MethodPost, target)
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +138,11 @@ func (e *executor) open(pod string, args ...string) (remotecommand.Executor, err
 		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
 	})
 }
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
 // limited keeps the beginning of what is written to it.
 type limited struct{ bytes.Buffer }

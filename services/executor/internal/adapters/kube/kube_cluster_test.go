@@ -44,6 +44,8 @@ func TestOnARealCluster(t *testing.T) {
 		t.Logf("%d disconnects; waited %v for the last", cutter.cuts.Load(), time.Since(began).Round(time.Second))
 	})
 	t.Run("WithoutWebSocketsARunGoesOverSPDY", w.webSocketsAreRefused)
+	t.Run("AnExecThatIsForbiddenIsTold", w.execIsForbidden)
+	t.Run("APodWithoutTheRunnerIsTold", w.podHasNoRunner)
 	t.Run("AnAPIServerThatIsKilledLosesNothing", w.apiServerIsKilled)
 }
 
