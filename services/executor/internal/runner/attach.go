@@ -72,6 +72,9 @@ func attach(ctx context.Context, c *call, in io.Reader, out io.Writer) error {
 		return err
 	}
 	status, err := f.follow(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
 	if err != nil {
 		return gone(err)
 	}

@@ -77,9 +77,11 @@ func carryOut(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 		if err == nil {
 			err = attach(ctx, c, stdin, stdout)
 		}
+		if errors.Is(err, errCallerGone) {
+			return 0 // and would take any last word for an answer to something else
+		}
 		if reply := refusal(err); reply.Fault != "" {
-			// A caller that is gone cannot be told.
-			_ = sendEnd(stdout, reply)
+			_ = sendEnd(stdout, reply) // a caller that went just now cannot be told
 			return reply.Fault.ExitCode()
 		}
 		return 0
