@@ -222,7 +222,7 @@ func measureBurst(ctx context.Context, s settings, r *result) (err error) {
 			return err
 		}
 		r.add("fork and exec alone, p99", "ms", percentile(floor, 0.99))
-		before := c.world.cpu()
+		before := c.cpu()
 		ours, err := burst(c.dispatch)
 		if err != nil {
 			return err
@@ -231,7 +231,7 @@ func measureBurst(ctx context.Context, s settings, r *result) (err error) {
 		r.add("kubectl exec, p99", "ms", percentile(raw, 0.99))
 		r.add("rdev, p50", "ms", percentile(ours, 0.5))
 		r.add("rdev, p99", "ms", percentile(ours, 0.99))
-		r.add("rdev and PostgreSQL, CPU of a command", "ms", (c.world.cpu()-before)*1000/size)
+		r.add("rdev and PostgreSQL, CPU of a command", "ms", (c.cpu()-before)*1000/size)
 	}
 	r.mark("POST to the first output byte in a burst of 100, p99", "ms", r.of("rdev, p99"), 500)
 	r.mark("rdev / kubectl exec, p99", "times", r.of("rdev, p99")/r.of("kubectl exec, p99"), 0)

@@ -12,8 +12,8 @@ import (
 // serve carries out the runner as a child of this process, with an empty
 // environment. It ends when its standard input does, and finishes what it had
 // begun before.
-func (r *Runtime) serve(context.Context) (io.ReadWriteCloser, error) {
-	command := exec.Command(r.config.Runner, "serve")
+func (r *Runtime) serve(ctx context.Context) (io.ReadWriteCloser, error) {
+	command := exec.CommandContext(context.WithoutCancel(ctx), r.config.Runner, "serve")
 	served := &served{command: command}
 	command.Env, command.Dir, command.Stderr = []string{}, "/", &served.stderr
 	var err error

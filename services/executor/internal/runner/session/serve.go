@@ -14,7 +14,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log"
 	"sync"
 	"time"
 
@@ -67,7 +66,7 @@ func Serve(ctx context.Context, conn io.ReadWriteCloser, carryOut Command) error
 func config() *yamux.Config {
 	c := yamux.DefaultConfig()
 	c.KeepAliveInterval, c.ConnectionWriteTimeout = keepAlive, writeWithin
-	c.LogOutput, c.Logger = nil, log.New(io.Discard, "", 0) // its errors are those of the streams
+	c.LogOutput = io.Discard // its errors are those of the streams
 	return c
 }
 

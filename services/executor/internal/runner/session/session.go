@@ -61,7 +61,7 @@ func (s *Session) Exec(ctx context.Context, args []string, stdin io.Reader, stdo
 	case <-ctx.Done():
 		// Attach learns from the end of its input that nobody listens.
 		_ = errors.Join(stream.Close(), stream.SetReadDeadline(time.Now()))
-		<-ended
+		_ = <-ended // of no interest any more
 		go func() {
 			_ = stream.SetReadDeadline(time.Time{})
 			_, _ = io.Copy(io.Discard, stream) // until the other side has closed it, too
