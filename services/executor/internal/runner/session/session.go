@@ -53,15 +53,18 @@ func (s *Session) Exec(ctx context.Context, args []string, stdin io.Reader, stdo
 		return err
 	}
 	defer s.leave()
-	ended := make(chan error, 1)
-	go func() { ended <- carry(stream, args, stdin, stdout) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		err = carry(stream, args, stdin, stdout)
+	}()
 	select {
-	case err := <-ended:
+	case <-ended:
 		return err
 	case <-ctx.Done():
 		// Attach learns from the end of its input that nobody listens.
 		_ = errors.Join(stream.Close(), stream.SetReadDeadline(time.Now()))
-		_ = <-ended // of no interest any more
+		<-ended
 		go func() {
 			_ = stream.SetReadDeadline(time.Time{})
 			_, _ = io.Copy(io.Discard, stream) // until the other side has closed it, too
