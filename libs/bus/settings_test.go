@@ -98,22 +98,13 @@ func file(t *testing.T, content []byte) string {
 func guardedServer(t *testing.T, certificate tls.Certificate, port int, users ...string) *server.Server {
 	t.Helper()
 	options := &server.Options{
-		Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true,
+		Host: "127.0.0.1", Port: port,
 		TLS: true, TLSTimeout: 2, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 	}
 	for _, public := range users {
 		options.Nkeys = append(options.Nkeys, &server.NkeyUser{Nkey: public})
 	}
-	s, err := server.NewServer(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(testkit.Patience) {
-		t.Fatal("the server does not start")
-	}
-	return s
+	return testkit.NATSServer(t, options)
 }
 
 // journal is a log that a test reads while it is written.

@@ -137,6 +137,19 @@ func (c *Cluster) Kubeconfig() string { return c.pki.path("admin.kubeconfig") }
 // Kubectl is the path of the kubectl of the cluster's version.
 func (c *Cluster) Kubectl() string { return c.components.Kubectl }
 
+// Client is one that may do everything.
+func (c *Cluster) Client() *kubernetes.Clientset { return c.client }
+
+// LoadClaudebox makes the image of claudeboxes, without an agent, gives it to the
+// node, and returns its name.
+func (c *Cluster) LoadClaudebox(ctx context.Context) (name string, err error) {
+	box, err := image.Claudebox(ctx, image.Options{})
+	if err != nil {
+		return "", err
+	}
+	return box.Name, c.LoadImage(ctx, box.Archive)
+}
+
 // LoadImage gives the node the images of a docker-archive or OCI archive. Pods
 // use them with imagePullPolicy Never or IfNotPresent.
 func (c *Cluster) LoadImage(ctx context.Context, archive string) error {

@@ -39,10 +39,6 @@ type harness struct {
 
 func newHarness(t *testing.T, c *testcluster.Cluster) *harness {
 	t.Helper()
-	client, err := kubernetes.NewForConfig(c.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
 	box, err := image.Program(t.Context(), image.Options{}, "libs/testcluster", "internal/box")
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +46,7 @@ func newHarness(t *testing.T, c *testcluster.Cluster) *harness {
 	if err := c.LoadImage(t.Context(), box.Archive); err != nil {
 		t.Fatal(err)
 	}
-	return &harness{cluster: c, client: client}
+	return &harness{cluster: c, client: c.Client()}
 }
 
 // pod makes a pod of one box and waits until it is ready; spec says what is

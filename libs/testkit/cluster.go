@@ -82,6 +82,12 @@ func newNodes(t testing.TB, n int) *Nodes {
 	return nodes
 }
 
+// FreeAddress is an address of this machine on which nothing listens.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	return "127.0.0.1:" + strconv.Itoa(freePort(t))
+}
+
 // freePort is a port below those that the kernel gives to clients, so that it is
 // still free when a stopped server comes back to it.
 func freePort(t testing.TB) int {

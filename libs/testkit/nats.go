@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/bus/embedded"
 	"github.com/orchard9/rdev/libs/contract"
@@ -20,6 +22,23 @@ const Patience = 30 * time.Second
 func Log(t testing.TB) *slog.Logger {
 	t.Helper()
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
+}
+
+// NATSServer is a NATS server with options of a test's own and nothing in it,
+// which ends with the test.
+func NATSServer(t testing.TB, options *server.Options) *server.Server {
+	t.Helper()
+	options.NoSigs, options.NoLog = true, true
+	s, err := server.NewServer(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(Patience) {
+		t.Fatal("the NATS server does not start")
+	}
+	return s
 }
 
 // NATS is a NATS server with rdev's streams, which ends with the test.

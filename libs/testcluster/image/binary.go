@@ -18,7 +18,13 @@ import (
 // as it is. module is the directory of its module, dir that of the program in
 // the module. Like the Dockerfiles, it builds the module by itself.
 func (s store) binary(ctx context.Context, root, module, dir, target string) (layer, error) {
-	program := filepath.Join(s.dir, "bin", filepath.Base(dir))
+	return s.build(ctx, filepath.Join(root, module), "./"+dir, filepath.Base(dir), target)
+}
+
+// build is the layer with the program of a package, as the module in dir sees it.
+// name is that of the program in the cache.
+func (s store) build(ctx context.Context, dir, pkg, name, target string) (layer, error) {
+	program := filepath.Join(s.dir, "bin", name)
 	if err := os.MkdirAll(filepath.Dir(program), 0o755); err != nil {
 		return layer{}, fmt.Errorf("make the cache: %w", err)
 	}
@@ -28,11 +34,11 @@ func (s store) binary(ctx context.Context, root, module, dir, target string) (la
 		return layer{}, err
 	}
 	defer func() { _ = lock.Close() }()
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", program, "./"+dir)
-	build.Dir = filepath.Join(root, module)
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", program, pkg)
+	build.Dir = dir
 	build.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux")
 	if err := perform(build); err != nil {
-		return layer{}, fmt.Errorf("build %s/%s: %w", module, dir, err)
+		return layer{}, fmt.Errorf("build %s in %s: %w", pkg, dir, err)
 	}
 	return s.built(ctx, program, target)
 }

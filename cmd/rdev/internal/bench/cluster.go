@@ -14,11 +14,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/orchard9/rdev/libs/kube"
 	"github.com/orchard9/rdev/libs/testcluster"
-	"github.com/orchard9/rdev/libs/testcluster/image"
 )
 
 func clusterMetrics() []metric {
@@ -49,24 +47,17 @@ func newCluster(ctx context.Context, s settings) (_ *cluster, err error) {
 	if c.nodes, err = testcluster.Start(ctx, testcluster.Options{Log: slog.New(slog.DiscardHandler)}); err != nil {
 		return nil, err
 	}
-	box, err := image.Claudebox(ctx, image.Options{})
-	if err != nil {
-		return nil, err
-	}
-	if err := c.nodes.LoadImage(ctx, box.Archive); err != nil {
-		return nil, err
-	}
-	client, err := kubernetes.NewForConfig(c.nodes.Config())
+	box, err := c.nodes.LoadClaudebox(ctx)
 	if err != nil {
 		return nil, err
 	}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: podNamespace}}
-	if _, err := client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
+	if _, err := c.nodes.Client().CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
 		return nil, err
 	}
 	c.world, err = newWorld(ctx, s,
 		"RDEV_RUNTIME=kube", "KUBECONFIG="+c.nodes.Kubeconfig(), "KUBE_NAMESPACE="+podNamespace,
-		"POD_IMAGE="+box.Name, "POD_PULL_POLICY=Never", "POD_CPU_REQUEST=10m", "POD_MEMORY=256Mi", "POD_STORAGE=1Gi",
+		"POD_IMAGE="+box, "POD_PULL_POLICY=Never", "POD_CPU_REQUEST=10m", "POD_MEMORY=256Mi", "POD_STORAGE=1Gi",
 		"POD_EPHEMERAL_STORAGE=256Mi", "EXECUTOR_SLOTS=128")
 	return c, err
 }

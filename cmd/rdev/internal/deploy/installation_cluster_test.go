@@ -34,12 +34,7 @@ type installation struct {
 func newInstallation(t *testing.T, o testcluster.Options) *installation {
 	t.Helper()
 	i := &installation{cluster: testcluster.NewWith(t, o)}
-	config := i.cluster.Config()
-	config.QPS = -1 // without a limit
-	var err error
-	if i.client, err = kubernetes.NewForConfig(config); err != nil {
-		t.Fatal(err)
-	}
+	i.client = i.cluster.Client()
 	i.kubectl(t, nil, "apply", "--server-side", "--filename", manifests+"base/namespaces.yaml")
 	made, err := deploy.New(deploy.Options{Namespace: services})
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,22 +56,12 @@ func serveNATS(t *testing.T) secured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options.NoSigs, options.NoLog = true, true
-	nats, err := server.NewServer(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	nats.Start()
-	t.Cleanup(func() { nats.Shutdown(); nats.WaitForShutdown() })
-	if !nats.ReadyForConnections(testkit.Patience) {
-		t.Fatal("the NATS server does not start")
-	}
-	s.url = "tls://" + nats.Addr().String()
+	s.url = "tls://" + testkit.NATSServer(t, options).Addr().String()
 	return s
 }
 
 func TestEveryServiceDoesItsWorkWithTheRightsOfItsUser(t *testing.T) {
-	s, database, address := serveNATS(t), testkit.Postgres(t), freeAddress(t)
+	s, database, address := serveNATS(t), testkit.Postgres(t), testkit.FreeAddress(t)
 	log := &refusals{}
 	with := func(name string, more ...string) map[string]string {
 		all := map[string]string{
@@ -206,14 +195,4 @@ func runner(t *testing.T) string {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return path
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }

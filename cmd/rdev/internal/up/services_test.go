@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -55,7 +54,7 @@ func TestTheFiveServicesRunAsProcessesOfTheirOwn(t *testing.T) {
 	var running []*instance
 	urls := map[string]string{}
 	for _, name := range []string{"executor", "audit", "notifier", "provisioner", "gateway"} {
-		address := freeAddress(t)
+		address := testkit.FreeAddress(t)
 		upper := strings.ToUpper(name)
 		urls[name] = "http://" + address
 		i := &instance{t: t, cmd: exec.Command(filepath.Join(dir, name)), output: &bytes.Buffer{}}
@@ -63,7 +62,7 @@ func TestTheFiveServicesRunAsProcessesOfTheirOwn(t *testing.T) {
 			"PROVISIONER_WORKSPACES="+workspaces, "GATEWAY_API_KEY=rdev_test", "RDEV_ADDR=127.0.0.1:0",
 			"EXECUTOR_RUNNER="+filepath.Join(binaries, "rdev-runner"))
 		if name == "gateway" {
-			urls["api"] = "http://" + freeAddress(t)
+			urls["api"] = "http://" + testkit.FreeAddress(t)
 			i.cmd.Env = append(i.cmd.Env, "RDEV_ADDR="+strings.TrimPrefix(urls["api"], "http://"))
 		}
 		i.begin()
@@ -192,15 +191,4 @@ func post(t *testing.T, url, body string) map[string]any {
 		t.Fatalf("POST %s: %s %v", url, response.Status, answer)
 	}
 	return answer
-}
-
-// freeAddress is a loopback address that nobody listened on a moment ago.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }

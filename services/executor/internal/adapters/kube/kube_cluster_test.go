@@ -71,14 +71,13 @@ func (c *collect) await(t *testing.T, bytes int64) {
 	}
 }
 
-func (w *world) apiServerIsKilled(t *testing.T) {
-	runtime := w.runtime(t, w.cluster.Config())
-	spec := script(w.project(t), `i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo $i; sleep 0.05; done; exit 7`)
+// start starts a run and follows it; the channel gets how it ended.
+func start(t *testing.T, runtime *kube.Runtime, spec domain.RunSpec) (*collect, <-chan domain.Exit) {
+	t.Helper()
 	if err := runtime.Start(t.Context(), spec); err != nil {
 		t.Fatal(err)
 	}
-	var out collect
-	ended := make(chan domain.Exit)
+	out, ended := &collect{}, make(chan domain.Exit, 1)
 	go func() {
 		exit, err := runtime.Attach(t.Context(), spec.RunRef, 0, out.emit)
 		if err != nil {
@@ -86,6 +85,13 @@ func (w *world) apiServerIsKilled(t *testing.T) {
 		}
 		ended <- exit
 	}()
+	return out, ended
+}
+
+func (w *world) apiServerIsKilled(t *testing.T) {
+	runtime := w.runtime(t, w.cluster.Config())
+	spec := script(w.project(t), `i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo $i; sleep 0.05; done; exit 7`)
+	out, ended := start(t, runtime, spec)
 	out.await(t, 20)
 	if err := w.cluster.KillAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
@@ -106,18 +112,7 @@ func (w *world) apiServerIsKilled(t *testing.T) {
 func (w *world) podIsReplaced(t *testing.T) {
 	runtime, project := w.runtime(t, w.cluster.Config()), w.project(t)
 	spec := script(project, `echo kept > file; echo begun; sleep 600`)
-	if err := runtime.Start(t.Context(), spec); err != nil {
-		t.Fatal(err)
-	}
-	var out collect
-	ended := make(chan domain.Exit)
-	go func() {
-		exit, err := runtime.Attach(t.Context(), spec.RunRef, 0, out.emit)
-		if err != nil {
-			t.Error(err)
-		}
-		ended <- exit
-	}()
+	out, ended := start(t, runtime, spec)
 	out.await(t, 6)
 	at := time.Now()
 	if err := w.client.CoreV1().Pods(namespace).Delete(t.Context(), labels.NameOf(project.Slug)+"-0", metav1.DeleteOptions{}); err != nil {

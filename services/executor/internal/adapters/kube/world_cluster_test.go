@@ -22,7 +22,6 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/kube"
 	"github.com/orchard9/rdev/libs/testcluster"
-	"github.com/orchard9/rdev/libs/testcluster/image"
 	adapter "github.com/orchard9/rdev/services/executor/internal/adapters/kube"
 	"github.com/orchard9/rdev/services/executor/internal/domain"
 )
@@ -42,15 +41,9 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{cluster: testcluster.New(t)}
-	var err error
-	if w.client, err = kubernetes.NewForConfig(w.cluster.Config()); err != nil {
-		t.Fatal(err)
-	}
-	box, err := image.Claudebox(t.Context(), image.Options{})
+	w.client = w.cluster.Client()
+	box, err := w.cluster.LoadClaudebox(t.Context())
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.cluster.LoadImage(t.Context(), box.Archive); err != nil {
 		t.Fatal(err)
 	}
 	golden, err := os.ReadFile("../../../../provisioner/internal/adapters/kube/testdata/statefulset.json")
@@ -62,7 +55,7 @@ func newWorld(t *testing.T) *world {
 	}
 	pod := &w.set.Spec.Template.Spec
 	pod.RuntimeClassName, pod.ImagePullSecrets = nil, nil
-	pod.Containers[0].Image, pod.Containers[0].ImagePullPolicy = box.Name, corev1.PullNever
+	pod.Containers[0].Image, pod.Containers[0].ImagePullPolicy = box, corev1.PullNever
 	// Twenty of them fit on a small machine.
 	pod.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("64Mi")}
 	w.set.Spec.VolumeClaimTemplates[0].Spec.StorageClassName = nil

@@ -21,7 +21,6 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/kube"
 	"github.com/orchard9/rdev/libs/testcluster"
-	"github.com/orchard9/rdev/libs/testcluster/image"
 )
 
 // world is a real cluster that has the image of claudeboxes.
@@ -33,18 +32,12 @@ type world struct {
 
 func TestOnARealCluster(t *testing.T) {
 	w := &world{cluster: testcluster.New(t)}
-	var err error
-	if w.client, err = kubernetes.NewForConfig(w.cluster.Config()); err != nil {
-		t.Fatal(err)
-	}
-	box, err := image.Claudebox(t.Context(), image.Options{})
+	w.client = w.cluster.Client()
+	box, err := w.cluster.LoadClaudebox(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.cluster.LoadImage(t.Context(), box.Archive); err != nil {
-		t.Fatal(err)
-	}
-	w.template = Template{Image: box.Name, Storage: "1Gi", CPURequest: "10m", MemoryLimit: "256Mi", Ephemeral: "256Mi"}
+	w.template = Template{Image: box, Storage: "1Gi", CPURequest: "10m", MemoryLimit: "256Mi", Ephemeral: "256Mi"}
 
 	t.Run("AProjectIsReadyAndGoesWithoutATrace", w.comesAndGoes)
 	t.Run("TheSameProjectTwiceAtOnceIsOne", w.twiceAtOnce)
