@@ -18,6 +18,7 @@ import (
 	"github.com/orchard9/rdev/services/executor/internal/app"
 	"github.com/orchard9/rdev/services/executor/internal/domain"
 	"github.com/orchard9/rdev/services/executor/internal/runner/client"
+	"github.com/orchard9/rdev/services/executor/internal/runner/session"
 	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
 )
 
@@ -83,7 +84,11 @@ func (r *Runtime) runner(project string) client.Exec {
 		if err != nil {
 			return err
 		}
-		return r.pods.session(p, r.exec.serve).Exec(ctx, args, stdin, stdout)
+		err = r.pods.session(project, p, r.exec.serve).Exec(ctx, args, stdin, stdout)
+		if errors.Is(err, session.ErrClosed) {
+			return fmt.Errorf("pod %s is gone", p.name) // the next call finds the one that replaces it
+		}
+		return err
 	}
 }
 
@@ -117,12 +122,12 @@ func (r *Runtime) confinement(ctx context.Context, ref domain.RunRef, dirs works
 	if err != nil {
 		return nil, err
 	}
-	probe, known := r.pods.probe(p.uid)
+	probe, known := r.pods.probe(ref.Project, p)
 	if !known {
 		if probe, err = c.Probe(ctx); err != nil {
 			return nil, err
 		}
-		r.pods.setProbe(p.uid, probe)
+		r.pods.setProbe(ref.Project, p, probe)
 	}
 	if probe.LandlockABI == 0 {
 		return nil, nil

@@ -33,12 +33,13 @@ type pods struct {
 	indexer cache.Indexer
 
 	mu      sync.Mutex
-	changed chan struct{} // closed and replaced whenever a pod changes
-	known   map[types.UID]*acquaintance
+	changed chan struct{}            // closed and replaced whenever a pod changes
+	known   map[string]*acquaintance // by project
 }
 
-// acquaintance is what there is with a pod that was used.
+// acquaintance is what there is with the pod that a project used last.
 type acquaintance struct {
+	uid     types.UID
 	session *session.Session
 	probe   *wire.Probe // what its kernel offers, nil where that was not asked
 }
@@ -51,7 +52,7 @@ func watchPods(ctx context.Context, set kubernetes.Interface, namespace string, 
 		informers.WithNamespace(namespace),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = kube.LabelProject + "=" + kube.Project }))
 	informer := factory.Core().V1().Pods().Informer()
-	p := &pods{indexer: informer.GetIndexer(), changed: make(chan struct{}), known: map[types.UID]*acquaintance{}}
+	p := &pods{indexer: informer.GetIndexer(), changed: make(chan struct{}), known: map[string]*acquaintance{}}
 	refused := make(chan error, 1)
 	err := errors.Join(
 		informer.AddIndexers(cache.Indexers{byProject: func(object any) ([]string, error) {
@@ -110,42 +111,46 @@ func (p *pods) forget(object any) {
 		object = gone.Obj
 	}
 	if gone, ok := object.(*corev1.Pod); ok {
+		project := gone.Labels[kube.LabelProjectID]
 		p.mu.Lock()
-		if known := p.known[gone.UID]; known != nil {
+		if known := p.known[project]; known != nil && known.uid == gone.UID {
 			known.session.Close()
+			delete(p.known, project)
 		}
-		delete(p.known, gone.UID)
 		p.mu.Unlock()
 	}
 	p.notify()
 }
 
-// session is the connection to the runner of a pod.
-func (p *pods) session(of pod, serve func(name string) (io.ReadWriteCloser, error)) *session.Session {
+// session is the connection to the runner of a project's pod.
+func (p *pods) session(project string, of pod, serve func(name string) (io.ReadWriteCloser, error)) *session.Session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	known := p.known[of.uid]
-	if known == nil {
-		known = &acquaintance{session: session.New(func(context.Context) (io.ReadWriteCloser, error) { return serve(of.name) })}
-		p.known[of.uid] = known
+	known := p.known[project]
+	if known == nil || known.uid != of.uid {
+		if known != nil {
+			known.session.Close() // to a pod that was replaced
+		}
+		known = &acquaintance{uid: of.uid, session: session.New(func(context.Context) (io.ReadWriteCloser, error) { return serve(of.name) })}
+		p.known[project] = known
 	}
 	return known.session
 }
 
-// probe is what a pod's kernel offers, where that was asked before.
-func (p *pods) probe(uid types.UID) (wire.Probe, bool) {
+// probe is what the kernel of a project's pod offers, where that was asked before.
+func (p *pods) probe(project string, of pod) (wire.Probe, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if known := p.known[uid]; known != nil && known.probe != nil {
+	if known := p.known[project]; known != nil && known.uid == of.uid && known.probe != nil {
 		return *known.probe, true
 	}
 	return wire.Probe{}, false
 }
 
-func (p *pods) setProbe(uid types.UID, probe wire.Probe) {
+func (p *pods) setProbe(project string, of pod, probe wire.Probe) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if known := p.known[uid]; known != nil {
+	if known := p.known[project]; known != nil && known.uid == of.uid {
 		known.probe = &probe
 	}
 }

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/orchard9/rdev/libs/kube"
 	"github.com/orchard9/rdev/services/executor/internal/domain"
+	"github.com/orchard9/rdev/services/executor/internal/runner/session"
 	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
 )
 
@@ -84,9 +86,10 @@ func TestAProjectWithoutAReadyPodIsToldWhy(t *testing.T) {
 
 func TestWhatAKernelOffersIsForgottenWithItsPod(t *testing.T) {
 	p, set := watched(t, madePod("project-shop-0", "shop", 0, true))
-	p.session(pod{uid: "project-shop-0"}, nil)
-	p.setProbe("project-shop-0", wire.Probe{LandlockABI: 7})
-	if probe, known := p.probe("project-shop-0"); !known || probe.LandlockABI != 7 {
+	of := pod{name: "project-shop-0", uid: "project-shop-0"}
+	p.session("shop", of, nil)
+	p.setProbe("shop", of, wire.Probe{LandlockABI: 7})
+	if probe, known := p.probe("shop", of); !known || probe.LandlockABI != 7 {
 		t.Errorf("got %+v, %t", probe, known)
 	}
 	if err := set.CoreV1().Pods(namespace).Delete(t.Context(), "project-shop-0", metav1.DeleteOptions{}); err != nil {
@@ -94,12 +97,30 @@ func TestWhatAKernelOffersIsForgottenWithItsPod(t *testing.T) {
 	}
 	deadline := time.Now().Add(time.Minute)
 	for tick := time.Tick(5 * time.Millisecond); ; <-tick {
-		if _, known := p.probe("project-shop-0"); !known {
+		if _, known := p.probe("shop", of); !known {
 			return
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("it is still known")
 		}
+	}
+}
+
+func TestTheConnectionToAReplacedPodIsClosed(t *testing.T) {
+	p, _ := watched(t)
+	first, second := pod{name: "project-shop-0", uid: "first"}, pod{name: "project-shop-0", uid: "second"}
+	before := p.session("shop", first, nil)
+	if p.session("shop", first, nil) != before {
+		t.Error("a second connection was made to one pod")
+	}
+	if p.session("shop", second, nil) == before {
+		t.Error("the connection to the first pod is taken for one to the second")
+	}
+	if err := before.Exec(t.Context(), nil, strings.NewReader(""), io.Discard); !errors.Is(err, session.ErrClosed) {
+		t.Errorf("got %v, want %v", err, session.ErrClosed)
+	}
+	if len(p.known) != 1 {
+		t.Errorf("%d pods of one project are remembered", len(p.known))
 	}
 }
 

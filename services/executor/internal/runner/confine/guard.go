@@ -33,6 +33,8 @@ type Report struct {
 	Error  string `json:"error,omitempty"`
 	Code   int    `json:"code"`
 	Signal string `json:"signal,omitempty"`
+	// Alone tells that the program left no other process behind.
+	Alone bool `json:"alone,omitempty"`
 }
 
 // Guard is the process between a supervisor and the program: the init of the

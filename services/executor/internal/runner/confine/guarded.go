@@ -54,15 +54,26 @@ func RunGuard() error {
 	}
 	go obey(signals, pid)
 	for {
-		var status unix.WaitStatus
-		child, err := unix.Wait4(-1, &status, 0, nil)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err != nil:
+		child, status, err := reap(0)
+		if err != nil {
 			return nil //nolint:nilerr // nothing is left
-		case child == pid:
+		}
+		if child == pid {
+			for child, err = pid, nil; child != 0 && err == nil; {
+				child, _, err = reap(unix.WNOHANG)
+			}
 			// A supervisor that is gone cannot be told.
-			_ = reports.Encode(Report{Code: status.ExitStatus(), Signal: signalName(status)})
+			_ = reports.Encode(Report{Code: status.ExitStatus(), Signal: signalName(status), Alone: err != nil})
+		}
+	}
+}
+
+// reap buries a child that has ended; an error says that there is no child.
+func reap(options int) (child int, status unix.WaitStatus, err error) {
+	for {
+		child, err = unix.Wait4(-1, &status, options, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return child, status, err
 		}
 	}
 }

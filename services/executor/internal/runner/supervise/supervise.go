@@ -144,11 +144,11 @@ func (s *supervisor) record() error {
 // follow watches the program until nothing of it is left.
 //
 //	runs ──exits──▶ drains ──end of output, or 2 s──▶ swept ──no child left──▶ over
-//	  │ cancel: TERM          └─ no child left ──▶ over          ▲
+//	  │ cancel: TERM          └─ alone: no child left ──▶ over   ▲
 //	  └──grace is over, or its output cannot be stored───────────┘
 func (s *supervisor) follow(signals <-chan os.Signal) {
 	var drained, killed, sweep <-chan time.Time
-	ended, attempts := false, 0
+	ended, alone, attempts := false, false, 0
 	leftovers := map[process.Process]bool{}
 	pumped := s.pump.done
 	kill := func() {
@@ -180,15 +180,15 @@ func (s *supervisor) follow(signals <-chan os.Signal) {
 		case <-s.child.none:
 			over = true
 		case end := <-s.child.exited:
-			ended, s.status.Code, s.status.Signal = true, end.Code, end.Signal
+			ended, alone, s.status.Code, s.status.Signal = true, end.Alone, end.Code, end.Signal
 			s.status.EndedAt = time.Now().UTC()
 			s.desk.in.end()
 			drained = time.After(drainGrace)
-			if pumped == nil {
+			if pumped == nil && !alone {
 				kill()
 			}
 		case <-pumped:
-			if pumped = nil; ended {
+			if pumped = nil; ended && !alone {
 				kill()
 			}
 		case <-drained:
