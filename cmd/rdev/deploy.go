@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/orchard9/rdev/cmd/rdev/internal/deploy"
@@ -21,8 +19,11 @@ func newDeploySecretsCommand() *cobra.Command {
 		Use: "secrets", Short: "Make the secrets of a fresh installation", Args: arguments(),
 		Long: `Writes the Secrets of a fresh installation, as one list for kubectl: the authority
 and the certificates of NATS and PostgreSQL, a NATS user for each service and one
-for people, what each may do, the passwords of the database, and the first API key,
-which it also tells once, on standard error. Nothing is kept on this machine.
+for people, what each may do, the passwords of the database, what API keys are hashed
+with, and the vault's master key. Nothing is kept on this machine. The first API key
+makes, once it runs,
+
+  kubectl -n rdev exec deploy/gateway -- /service bootstrap
 
 Kubernetes does not let them be changed afterwards, so that a second call harms
 nothing. To replace them all, delete them first and restart everything.`,
@@ -33,11 +34,7 @@ nothing. To replace them all, delete them first and restart everything.`,
 			if err != nil {
 				return usagef(cmd, "%v", err)
 			}
-			if err := made.Write(cmd.OutOrStdout()); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "The first API key, shown this once and kept in the Secret rdev-api-key:\n\n  %s\n", made.APIKey)
-			return err
+			return made.Write(cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVarP(&options.Namespace, "namespace", "n", "rdev", "where the services are")

@@ -68,8 +68,10 @@ func statusOf(code contract.Code) int {
 	switch code {
 	case contract.CodeInvalidRequest, contract.CodeTargetNotAllowed:
 		return http.StatusBadRequest
-	case contract.CodeUnauthorized:
+	case contract.CodeUnauthorized, contract.CodeKeyRevoked, contract.CodeKeyExpired:
 		return http.StatusUnauthorized
+	case contract.CodeIPNotAllowed, contract.CodeScopeMissing, contract.CodeProjectNotAllowed:
+		return http.StatusForbidden
 	case contract.CodeNotFound:
 		return http.StatusNotFound
 	case contract.CodeConflict, contract.CodeIdempotencyMismatch:

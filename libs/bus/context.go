@@ -9,14 +9,21 @@ import (
 
 type actorKey struct{}
 
-// WithActor names who asks for what is appended under ctx, as key:ci. Without
-// it the service itself is the actor.
+// WithActor names who asks for what is appended or called under ctx, as key:ci.
+// Without it the service itself is the actor.
 func WithActor(ctx context.Context, actor string) context.Context {
 	return context.WithValue(ctx, actorKey{}, actor)
 }
 
+// ActorOf is who asked for what is done under ctx: WithActor's, or in a handler
+// of Answer the one that Call sent, "" where nobody was named.
+func ActorOf(ctx context.Context) string {
+	actor, _ := ctx.Value(actorKey{}).(string)
+	return actor
+}
+
 func (c *Conn) actor(ctx context.Context) string {
-	if actor, ok := ctx.Value(actorKey{}).(string); ok {
+	if actor := ActorOf(ctx); actor != "" {
 		return actor
 	}
 	return "service:" + c.service

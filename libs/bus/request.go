@@ -60,7 +60,11 @@ func Answer[Request, Reply any](s *Service, verb string, handle func(context.Con
 }
 
 func (s *Service) answer(r micro.Request, verb string, handle func(context.Context) (any, error)) {
-	ctx, cancel := context.WithTimeout(extractTrace(context.Background(), nats.Header(r.Headers())), 5*requestTimeout)
+	ctx := extractTrace(context.Background(), nats.Header(r.Headers()))
+	if actor := r.Headers().Get(contract.HeaderActor); actor != "" {
+		ctx = WithActor(ctx, actor)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*requestTimeout)
 	defer cancel()
 	reply, err := handle(ctx)
 	m := nats.NewMsg(r.Reply())
@@ -83,8 +87,8 @@ func (s *Service) answer(r micro.Request, verb string, handle func(context.Conte
 	}
 }
 
-// Call asks a service and waits for its reply until ctx is done. Where nobody
-// answers the error is a *contract.Error with UNAVAILABLE.
+// Call asks a service in the name of WithActor's actor, and waits for its reply
+// until ctx is done. Where nobody answers the error is a *contract.Error with UNAVAILABLE.
 func Call[Request, Reply any](ctx context.Context, c *Conn, service, verb string, request Request) (Reply, error) {
 	var reply Reply
 	body, err := json.Marshal(request)
@@ -93,6 +97,7 @@ func Call[Request, Reply any](ctx context.Context, c *Conn, service, verb string
 	}
 	m := nats.NewMsg(contract.ServiceSubject(service, verb))
 	m.Data = body
+	m.Header.Set(contract.HeaderActor, c.actor(ctx))
 	injectTrace(ctx, m.Header)
 	answer, err := c.nc.RequestMsgWithContext(ctx, m)
 	if err != nil {

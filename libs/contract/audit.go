@@ -23,7 +23,10 @@ const (
 // ListOperations asks for operations, the newest first. What is empty does not
 // filter.
 type ListOperations struct {
-	State   string    `json:"state,omitempty"` // one state, or several separated by commas
+	State string `json:"state,omitempty"` // one state, or several separated by commas
+	// Within are slugs, or patterns as "ci-*": nothing of other projects is listed,
+	// unless there are none.
+	Within  []string  `json:"within,omitempty"`
 	Project string    `json:"project,omitempty"`
 	Kind    string    `json:"kind,omitempty"`
 	Since   time.Time `json:"since,omitzero"`   // created then or later

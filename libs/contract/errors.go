@@ -8,6 +8,11 @@ type Code string
 const (
 	CodeInvalidRequest      Code = "INVALID_REQUEST"
 	CodeUnauthorized        Code = "UNAUTHORIZED"
+	CodeKeyRevoked          Code = "KEY_REVOKED"
+	CodeKeyExpired          Code = "KEY_EXPIRED"
+	CodeIPNotAllowed        Code = "IP_NOT_ALLOWED"
+	CodeScopeMissing        Code = "SCOPE_MISSING"
+	CodeProjectNotAllowed   Code = "PROJECT_NOT_ALLOWED"
 	CodeNotFound            Code = "NOT_FOUND"
 	CodeConflict            Code = "CONFLICT"
 	CodeIdempotencyMismatch Code = "IDEMPOTENCY_MISMATCH"

@@ -18,6 +18,9 @@ type ListProjects struct {
 	Cursor string `json:"cursor,omitempty"` // NextCursor of the page before
 	// MinSeq waits until the list holds this event of RDEV_EVENTS, for two seconds.
 	MinSeq uint64 `json:"min_seq,omitempty"`
+	// Within are slugs, or patterns as "ci-*": nothing of other projects is listed,
+	// unless there are none.
+	Within []string `json:"within,omitempty"`
 }
 
 // ProjectList is a page of projects, each with Seq set.

@@ -124,6 +124,7 @@ const (
 	ConsumerProvisioner = "provisioner"
 	ConsumerAudit       = "audit"
 	ConsumerProjects    = "projects"
+	ConsumerKeys        = "keys"
 	ConsumerNotifier    = "notifier"
 	ConsumerDeliver     = "deliver"
 )
@@ -135,6 +136,7 @@ func Consumers(lease Lease) []Consumer {
 		{Stream: StreamCommands, Name: ConsumerProvisioner, Filter: "rdev.cmd.provisioner.>", AckWait: lease.AckWait, MaxPending: -1},
 		{Stream: StreamEvents, Name: ConsumerAudit, Filter: SubjectEventsAll, AckAll: true, AckWait: lease.AckWait, MaxPending: 20_000},
 		{Stream: StreamEvents, Name: ConsumerProjects, Filter: EntityFilter(EntityProject), AckAll: true, AckWait: lease.AckWait, MaxPending: 20_000},
+		{Stream: StreamEvents, Name: ConsumerKeys, Filter: EntityFilter(EntityKey), AckAll: true, AckWait: lease.AckWait, MaxPending: 20_000},
 		{Stream: StreamEvents, Name: ConsumerNotifier, Filter: SubjectEventsAll, AckWait: 30 * time.Second, MaxPending: 1000},
 		{Stream: StreamHooks, Name: ConsumerDeliver, Filter: "rdev.hook.due.>", AckWait: 30 * time.Second, MaxPending: 256},
 	}

@@ -7,6 +7,7 @@ const (
 	EntityOperation = "operation"
 	EntityProject   = "project"
 	EntityWebhook   = "webhook"
+	EntityKey       = "key"
 )
 
 // Subjects have the shape rdev.<room>.…; tokens are [a-z0-9_-]+.

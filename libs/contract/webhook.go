@@ -39,6 +39,9 @@ type CreateWebhook struct {
 type ListWebhooks struct {
 	Limit  int    `json:"limit,omitempty"`  // DefaultPage where 0, MaxPage where more
 	Cursor string `json:"cursor,omitempty"` // NextCursor of the page before
+	// Within are slugs, or patterns as "ci-*": endpoints are listed whose events are
+	// all of such projects, unless there are none.
+	Within []string `json:"within,omitempty"`
 }
 
 // WebhookList is a page of endpoints.

@@ -37,15 +37,41 @@ func Main[Config any](name string, run func(context.Context, Config, *slog.Logge
 // MainWithDatabase is Main of a service with a schema in the database that
 // <NAME>_DATABASE_URL names. It has one more argument: migrate brings the schema
 // up to date, and ends.
-func MainWithDatabase[Config any](name string, run func(context.Context, Config, *slog.Logger) error, migrate func(ctx context.Context, url string) error) {
+//
+// What else its program can do, the service's own commands say.
+func MainWithDatabase[Config any](
+	name string, run func(context.Context, Config, *slog.Logger) error, migrate func(ctx context.Context, url string) error, commands ...Command[Config],
+) {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("service", name)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	p := process{name: name, log: log, stdout: os.Stdout, stderr: os.Stderr, migrate: migrate, serve: func(ctx context.Context) int {
 		return serve(ctx, run, log)
 	}}
+	for _, c := range commands {
+		p.commands = append(p.commands, command{name: c.Name, about: c.About, run: func(ctx context.Context) error {
+			cfg, err := envutil.Load[Config]()
+			if err != nil {
+				return misuse{err}
+			}
+			return c.Run(ctx, cfg, log, os.Stdout)
+		}})
+	}
 	code := p.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
+}
+
+// Command is something that a service's program does instead of serving.
+type Command[Config any] struct {
+	Name  string
+	About string // continues "<service> <name>  "
+	Run   func(ctx context.Context, cfg Config, log *slog.Logger, out io.Writer) error
+}
+
+// command is a Command that knows its configuration.
+type command struct {
+	name, about string
+	run         func(context.Context) error
 }
 
 // process is one run of a service's program.
@@ -55,6 +81,7 @@ type process struct {
 	stdout, stderr io.Writer
 	serve          func(context.Context) int
 	migrate        func(ctx context.Context, url string) error // nil without a database
+	commands       []command
 }
 
 // misuse is what is wrong with the arguments or the environment.
@@ -63,7 +90,7 @@ type misuse struct{ error }
 // run carries out what the arguments say, and returns how the process ends.
 func (p process) run(ctx context.Context, args []string) int {
 	var err error
-	switch command := strings.Join(args, " "); command {
+	switch asked := strings.Join(args, " "); asked {
 	case "":
 		return p.serve(ctx)
 	case "version":
@@ -75,7 +102,12 @@ func (p process) run(ctx context.Context, args []string) int {
 	case "migrate":
 		err = p.bringUpToDate(ctx)
 	default:
-		err = misuse{fmt.Errorf("no command is called %q\n\n%s", command, p.usage())}
+		err = misuse{fmt.Errorf("no command is called %q\n\n%s", asked, p.usage())}
+		for _, c := range p.commands {
+			if c.name == asked {
+				err = c.run(ctx)
+			}
+		}
 	}
 	if err == nil {
 		return exitOK
@@ -138,6 +170,9 @@ func (p process) usage() string {
 		"  healthcheck  ask the service at " + prefix + "_HTTP_ADDR whether it lives; 0 if it does\n"
 	if p.migrate != nil {
 		text += "  migrate      bring the schema in " + prefix + "_DATABASE_URL up to date, and end\n"
+	}
+	for _, c := range p.commands {
+		text += fmt.Sprintf("  %-12s %s\n", c.name, c.about)
 	}
 	return text + "  version      tell what this was built from\n"
 }

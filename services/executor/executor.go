@@ -15,6 +15,7 @@ import (
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/service"
+	"github.com/orchard9/rdev/services/executor/internal/adapters/vault"
 	"github.com/orchard9/rdev/services/executor/internal/agents"
 	"github.com/orchard9/rdev/services/executor/internal/app"
 )
@@ -82,6 +83,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 
+	secrets, err := vault.New(conn)
+	if err != nil {
+		return err
+	}
+
 	health := service.NewHealth("executor", prometheus.NewRegistry(), service.Check{Name: "nats", Check: conn.Ready})
 	log.Info("serving", "instance", conn.Instance(), "slots", cfg.Slots)
 	return service.Run(ctx,
@@ -89,7 +95,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		service.Part{Name: "commands", Run: func(ctx context.Context) error {
 			e := &app.Executor{
 				Operations: conn, Projects: conn, Signals: conn, Output: output{conn}, Runtime: runtime,
-				Log: log, Stopping: ctx,
+				Vault: secrets, Log: log, Stopping: ctx,
 				Settings: app.Settings{
 					Instance: conn.Instance(), Lease: cfg.Lease, Timeout: cfg.Timeout, Silence: cfg.AgentSilence,
 					Grace: cfg.Grace, MaxOutput: cfg.MaxOutput, EndRunsOnStop: cfg.EndRunsOnStop,

@@ -54,20 +54,20 @@ func TestTheLogIsStreamedFromNowOnOrFromACursor(t *testing.T) {
 		t.Errorf("event %+v", event)
 	}
 
-	all := []string{"project.created", "project.created", "operation.pending", "operation.pending", "operation.running", "operation.completed"}
+	all := []string{"key.created", "project.created", "project.created", "operation.pending", "operation.pending", "operation.running", "operation.completed"}
 	for _, from := range []string{"0", "1"} {
-		if types, _ := take(w.open("/events?from_seq="+from, ""), 6); !slices.Equal(types, all) {
+		if types, _ := take(w.open("/events?from_seq="+from, ""), 7); !slices.Equal(types, all) {
 			t.Errorf("from %s: %q", from, types)
 		}
 	}
-	if types, _ := take(w.open("/events?from_seq=1", strconv.FormatUint(old.Seq, 10)), 3); !slices.Equal(types, all[3:]) {
+	if types, _ := take(w.open("/events?from_seq=1", strconv.FormatUint(old.Seq, 10)), 3); !slices.Equal(types, all[4:]) {
 		t.Errorf("after %d: %q", old.Seq, types)
 	}
 	for filter, want := range map[string][]string{
-		"type=project.*":                    all[:2],
-		"type=operation.pending":            all[2:4],
+		"type=project.*":                    all[1:3],
+		"type=operation.pending":            all[3:5],
 		"project=blog":                      {"project.created", "operation.pending", "operation.running", "operation.completed"},
-		"project=blog&type=operation.*":     all[3:],
+		"project=blog&type=operation.*":     all[4:],
 		"project=shop&type=project.created": {"project.created"},
 		"type=*":                            all,
 	} {

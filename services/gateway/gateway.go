@@ -5,7 +5,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -15,7 +14,9 @@ import (
 
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/database"
 	"github.com/orchard9/rdev/libs/service"
+	"github.com/orchard9/rdev/migrations"
 	"github.com/orchard9/rdev/services/gateway/internal/adapters/httpapi"
 	natsadapter "github.com/orchard9/rdev/services/gateway/internal/adapters/nats"
 	"github.com/orchard9/rdev/services/gateway/internal/app"
@@ -26,8 +27,14 @@ type Config struct {
 	NATS     bus.Settings
 	Addr     string `env:"RDEV_ADDR" envDefault:"127.0.0.1:8080"` // where the API listens
 	HTTPAddr string `env:"GATEWAY_HTTP_ADDR"`                     // health and metrics; nothing where empty
-	// APIKey is the secret of the installation's first key, rdev_….
-	APIKey string `env:"GATEWAY_API_KEY,required,notEmpty"`
+	// DatabaseURL is the PostgreSQL database with the schema gateway.
+	DatabaseURL string `env:"GATEWAY_DATABASE_URL,notEmpty"`
+	// KeyPepper is the file with the secret, of at least 32 bytes, under which those of
+	// API keys are hashed. All gateways have the same; without it no key works any more.
+	KeyPepper string `env:"GATEWAY_KEY_PEPPER_FILE,notEmpty"`
+	// TrustedProxies are the networks of proxies whose X-Forwarded-For is believed,
+	// as "10.0.0.0/8".
+	TrustedProxies []string `env:"GATEWAY_TRUSTED_PROXIES"`
 	// Replicas is how many copies NATS keeps of every stream: 1, or 3 on a
 	// cluster.
 	Replicas int `env:"NATS_REPLICAS" envDefault:"1"`
@@ -39,20 +46,19 @@ type Config struct {
 
 // Run assembles the gateway and serves until ctx is done.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
-	if cfg.APIKey == "" {
-		return errors.New("GATEWAY_API_KEY is empty: everybody would be let in")
+	proxies, err := httpapi.NewProxies(cfg.TrustedProxies)
+	if err != nil {
+		return err
 	}
-	if cfg.Lease == (contract.Lease{}) {
-		cfg.Lease = contract.DefaultLease()
+	pepper, err := readPepper(cfg.KeyPepper)
+	if err != nil {
+		return err
 	}
-	conn, err := bus.Connect(ctx, bus.Options{NATS: cfg.NATS, Service: "gateway", Log: log})
+	conn, err := connect(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.Ensure(ctx, cfg.Replicas, cfg.Lease); err != nil {
-		return err
-	}
 	listener := cfg.Listener
 	if listener == nil {
 		if listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr); err != nil {
@@ -65,16 +71,18 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	nats := natsadapter.Gateway{Conn: conn}
 	metrics := prometheus.NewRegistry()
-	health := service.NewHealth("gateway", metrics, service.Check{Name: "nats", Check: conn.Ready})
+	ring := app.NewKeyring(pepper)
+	health := service.NewHealth("gateway", metrics, service.Check{Name: "nats", Check: conn.Ready}, service.Check{Name: "keys", Check: ring.Ready})
 	dispatcher := app.NewDispatcher(nats, log)
 	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rdev_operations_waiting", Help: "Operations that have not begun.",
 	}, func() float64 { return float64(dispatcher.Waiting()) }))
 	stopping, stopStreams := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopStreams()
+	table := &keyTable{url: cfg.DatabaseURL, ring: ring, conn: conn, log: log}
 	handler, err := httpapi.New(httpapi.Config{
 		App: &app.App{Operations: nats, Projects: nats}, Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable,
-		Keys: httpapi.NewBootstrapKey(cfg.APIKey), Health: health, Version: service.Version(), Logger: log,
+		Keys: &app.Keys{Log: conn, Ring: ring, Uses: table, Pepper: pepper}, Ring: ring, Proxies: proxies, Health: health, Version: service.Version(), Logger: log,
 		Heartbeat: cfg.Heartbeat, Stopping: stopping,
 	})
 	if err != nil {
@@ -86,8 +94,31 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		health.Part(cfg.HTTPAddr),
 		service.Part{Name: "dispatcher", Run: dispatcher.Run},
 		service.Part{Name: "fold", Run: func(ctx context.Context) error { return fold(ctx, conn, dispatcher, log) }},
+		service.Part{Name: "key log", Run: func(ctx context.Context) error { return followKeys(ctx, conn, ring, log) }},
+		service.Part{Name: "key table", Run: table.run},
 		service.Part{Name: "api", Run: func(ctx context.Context) error { return service.Serve(ctx, listener, handler, stopStreams) }},
 	)
+}
+
+// connect connects to NATS and sees to the streams.
+func connect(ctx context.Context, cfg Config, log *slog.Logger) (*bus.Conn, error) {
+	if cfg.Lease == (contract.Lease{}) {
+		cfg.Lease = contract.DefaultLease()
+	}
+	conn, err := bus.Connect(ctx, bus.Options{NATS: cfg.NATS, Service: contract.ServiceGateway, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Ensure(ctx, cfg.Replicas, cfg.Lease); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// Migrate brings the service's schema in the database at url up to date.
+func Migrate(ctx context.Context, url string) error {
+	return database.Migrate(ctx, url, contract.ServiceGateway, migrations.For)
 }
 
 // fold feeds the dispatcher the log, and goes on where it was after an outage.

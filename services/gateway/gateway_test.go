@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,7 +24,7 @@ func TestACommandIsAcceptedAndStoredBeforeItIsAnswered(t *testing.T) {
 	w.ready("shop")
 	a := w.send(call{path: "/projects/shop/commands", body: `{"kind":"shell","argv":["make","test"],"env":{"CI":"1"},"workdir":"api","timeout":"90s"}`})
 	op := a.operation(t, http.StatusAccepted)
-	if op.State != contract.Pending || op.Kind != contract.KindShell || op.Project != "shop" || op.Rev != 1 || op.Actor != "key:bootstrap" {
+	if op.State != contract.Pending || op.Kind != contract.KindShell || op.Project != "shop" || op.Rev != 1 || op.Actor != "key:admin" {
 		t.Errorf("operation %+v", op)
 	}
 	for name, want := range map[string]string{
@@ -152,7 +154,7 @@ func TestAClientThatGoesAwayLeavesNoHalf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		request.Header.Set("X-API-Key", key)
+		request.Header.Set("X-API-Key", w.key)
 		request.Header.Set("Idempotency-Key", idempotencyKey)
 		time.AfterFunc(time.Duration(i)*200*time.Microsecond, cancel)
 		if response, err := http.DefaultClient.Do(request); err == nil {
@@ -172,12 +174,12 @@ func TestNobodyGetsInWithoutTheKey(t *testing.T) {
 	w := newWorld(t)
 	for name, header := range map[string]map[string]string{
 		"wrong key":          {"X-API-Key": "rdev_wrong"},
-		"longer key":         {"X-API-Key": key + "x"},
-		"no scheme":          {"X-API-Key": "", "Authorization": key},
-		"basic":              {"X-API-Key": "", "Authorization": "Basic " + key},
+		"longer key":         {"X-API-Key": w.key + "x"},
+		"no scheme":          {"X-API-Key": "", "Authorization": w.key},
+		"basic":              {"X-API-Key": "", "Authorization": "Basic " + w.key},
 		"wrong bearer":       {"X-API-Key": "", "Authorization": "Bearer rdev_wrong"},
 		"nothing":            {"X-API-Key": ""},
-		"wrong before right": {"X-API-Key": "rdev_wrong", "Authorization": "Bearer " + key},
+		"wrong before right": {"X-API-Key": "rdev_wrong", "Authorization": "Bearer " + w.key},
 	} {
 		for _, path := range []string{"/projects", "/operations/x/output", "/events", "/agents", "/webhooks"} {
 			a := w.send(call{method: http.MethodGet, path: path, header: header})
@@ -188,7 +190,7 @@ func TestNobodyGetsInWithoutTheKey(t *testing.T) {
 		}
 	}
 	for _, scheme := range []string{"Bearer ", "bearer "} {
-		a := w.send(call{method: http.MethodGet, path: "/projects/shop", header: map[string]string{"X-API-Key": "", "Authorization": scheme + key}})
+		a := w.send(call{method: http.MethodGet, path: "/projects/shop", header: map[string]string{"X-API-Key": "", "Authorization": scheme + w.key}})
 		a.problem(t, http.StatusNotFound, contract.CodeNotFound)
 	}
 	for _, path := range []string{"/health", "/ready", "/version", "/openapi.json", "/docs"} {
@@ -198,10 +200,16 @@ func TestNobodyGetsInWithoutTheKey(t *testing.T) {
 	}
 }
 
-func TestAGatewayWithoutAKeyDoesNotStart(t *testing.T) {
-	err := gateway.Run(t.Context(), gateway.Config{NATS: bus.Settings{URL: "nats://127.0.0.1:1"}}, slog.New(slog.DiscardHandler))
-	if err == nil || !strings.Contains(err.Error(), "GATEWAY_API_KEY") {
-		t.Errorf("error %v", err)
+func TestAGatewayWithoutItsPepperDoesNotStart(t *testing.T) {
+	short := filepath.Join(t.TempDir(), "pepper")
+	if err := os.WriteFile(short, []byte("  31 bytes are one byte too few.\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{filepath.Join(t.TempDir(), "none"): "no such file", short: "at least 32"} {
+		err := gateway.Run(t.Context(), gateway.Config{NATS: bus.Settings{URL: "nats://127.0.0.1:1"}, KeyPepper: path}, slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), "GATEWAY_KEY_PEPPER_FILE") || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one that says %q", err, want)
+		}
 	}
 }
 

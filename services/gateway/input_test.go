@@ -61,7 +61,7 @@ func TestABadCommandIsRefusedFieldByFieldAndNothingIsStored(t *testing.T) {
 		"env name":              {shell(`,"env":{"A=B":"1","1A":"2","":"3"}`), "env. env.1A env.A=B"},
 		"env NUL":               {shell(`,"env":{"A":"\u0000"}`), "env.A"},
 		"large env":             {shell(`,"env":{"A":"` + strings.Repeat("a", 64<<10) + `"}`), "env"},
-		"credentials":           {shell(`,"credentials":["TOKEN"]`), "credentials"},
+		"credentials":           {shell(`,"credentials":["A TOKEN"]`), "credentials[0]"},
 		"all at once":           {`{"kind":"shell","argv":["a\u0000"],"workdir":"..","timeout":"x"}`, "timeout argv[0] workdir"},
 
 		"git without verb":     {git(``), "verb"},

@@ -26,8 +26,7 @@ func TestAnOutageOfNATSIsToldWithinSecondsAndHeals(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Shutdown() }) // the second one, where there is one
-	w := &world{t: t, nats: server, conn: testkit.Connect(t, server.URL(), contract.ServiceExecutor)}
-	w.url, w.stop = w.start()
+	w := worldOn(t, server)
 	w.ready("shop")
 	op := w.run("shop")
 	w.onLane(contract.PodLane("shop"), op.ID)

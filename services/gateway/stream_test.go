@@ -45,7 +45,7 @@ func (w *world) open(path, lastEventID string) *stream {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	request.Header.Set("X-API-Key", key)
+	request.Header.Set("X-API-Key", w.key)
 	request.Header.Set("Accept", "text/event-stream")
 	if lastEventID != "" {
 		request.Header.Set("Last-Event-ID", lastEventID)
@@ -351,7 +351,7 @@ func TestTheWebSocketSendsTheSameFrames(t *testing.T) {
 	w.complete(op.ID)
 	want := w.open("/operations/"+op.ID+"/output", "").rest()
 	dial := func(header string) []frame {
-		options := &websocket.DialOptions{HTTPHeader: http.Header{"X-Api-Key": {key}}}
+		options := &websocket.DialOptions{HTTPHeader: http.Header{"X-Api-Key": {w.key}}}
 		if header != "" {
 			options.HTTPHeader.Set("Last-Event-ID", header)
 		}

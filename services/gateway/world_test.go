@@ -3,12 +3,15 @@ package gateway_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -23,14 +26,14 @@ import (
 	"github.com/orchard9/rdev/services/gateway"
 )
 
-const key = "rdev_the-key-of-the-tests"
-
 // world is gateways with their neighbors, which the test plays: it appends what
 // an executor or the provisioner would, and answers for who keeps tables.
 type world struct {
 	t    *testing.T
 	nats *embedded.Server
 	conn *bus.Conn
+	cfg  gateway.Config
+	key  string // may do everything
 	url  string // of the first gateway
 	stop func() // the first gateway
 }
@@ -39,8 +42,24 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
-	server := testkit.NATS(t)
+	return worldOn(t, testkit.NATS(t))
+}
+
+// worldOn is newWorld with a server of the test's own.
+func worldOn(t *testing.T, server *embedded.Server) *world {
+	t.Helper()
 	w := &world{t: t, nats: server, conn: testkit.Connect(t, server.URL(), contract.ServiceExecutor)}
+	w.cfg = gateway.Config{
+		NATS: bus.Settings{URL: server.URL()}, DatabaseURL: testkit.Postgres(t), KeyPepper: filepath.Join(t.TempDir(), "pepper"),
+		Replicas: 1, Heartbeat: 50 * time.Millisecond,
+	}
+	if err := os.WriteFile(w.cfg.KeyPepper, []byte(rand.Text()+rand.Text()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if w.key, err = gateway.Bootstrap(t.Context(), w.cfg, false, testkit.Log(t)); err != nil {
+		t.Fatal(err)
+	}
 	w.url, w.stop = w.start()
 	return w
 }
@@ -53,9 +72,9 @@ func (w *world) start() (url string, stop func()) {
 		w.t.Fatal(err)
 	}
 	url = "http://" + listener.Addr().String()
-	stop = testkit.Serve(w.t, gateway.Run, gateway.Config{
-		NATS: bus.Settings{URL: w.nats.URL()}, APIKey: key, Replicas: 1, Listener: listener, Heartbeat: 50 * time.Millisecond,
-	})
+	cfg := w.cfg
+	cfg.Listener = listener
+	stop = testkit.Serve(w.t, gateway.Run, cfg)
 	testkit.Eventually(w.t, func() error {
 		if a := w.send(call{url: url, method: http.MethodGet, path: "/ready"}); a.status != http.StatusOK {
 			return fmt.Errorf("not ready: %s", a.body)
@@ -200,7 +219,7 @@ func (w *world) send(c call) answer {
 		c.url = w.url
 	}
 	if c.key == "" {
-		c.key = key
+		c.key = w.key
 	}
 	if c.method == "" {
 		c.method = http.MethodPost

@@ -1,5 +1,5 @@
 // Package provisioner makes projects and removes them: the service that carries
-// out project.create and project.delete, and lists projects.
+// out project.create and project.delete, lists projects, and keeps the vault.
 package provisioner
 
 import (
@@ -34,6 +34,8 @@ type Config struct {
 	Workspaces string `env:"PROVISIONER_WORKSPACES"`
 	// Pods is how the pods of projects are made.
 	Pods Pods
+	// MasterKey opens the vault.
+	MasterKey MasterKey
 	// HTTPAddr serves /health, /ready and /metrics to operators; not served where empty.
 	HTTPAddr string `env:"PROVISIONER_HTTP_ADDR"`
 
@@ -71,17 +73,22 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	defer closeWorkspaces()
+	vault, err := openVault(ctx, cfg.MasterKey, pool, conn)
+	if err != nil {
+		return err
+	}
 
 	projects := postgres.Projects{Pool: pool}
 	a := &app.App{
-		Operations: conn,
-		Projects:   conn,
-		Open:       audit.Operations{Bus: conn},
-		Workspaces: workspaces,
-		View:       projects,
-		Log:        projectLog{conn},
-		Lease:      cfg.Lease,
-		Instance:   conn.Instance(),
+		Operations:  conn,
+		Projects:    conn,
+		Open:        audit.Operations{Bus: conn},
+		Workspaces:  workspaces,
+		Credentials: postgres.Credentials{Pool: pool},
+		View:        projects,
+		Log:         projectLog{conn},
+		Lease:       cfg.Lease,
+		Instance:    conn.Instance(),
 	}
 	health := service.NewHealth(contract.ServiceProvisioner, prometheus.NewRegistry(),
 		service.Check{Name: "nats", Check: conn.Ready},
@@ -94,7 +101,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 				return bus.RunProjection(ctx, conn, contract.ConsumerProjects, projectionBatch, log, projects)
 			})
 		}},
-		service.Part{Name: "requests", Run: func(ctx context.Context) error { return answer(ctx, conn, a, log) }},
+		service.Part{Name: "requests", Run: func(ctx context.Context) error { return answer(ctx, conn, a, vault, log) }},
 		service.Part{Name: "commands", Run: func(ctx context.Context) error { return work(ctx, conn, a, log) }},
 	)
 }
@@ -102,19 +109,6 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 // Migrate brings the service's schema in the database at url up to date.
 func Migrate(ctx context.Context, url string) error {
 	return database.Migrate(ctx, url, contract.ServiceProvisioner, migrations.For)
-}
-
-// answer answers the requests of other services.
-func answer(ctx context.Context, conn *bus.Conn, a *app.App, log *slog.Logger) error {
-	requests, err := conn.Serve(log)
-	if err != nil {
-		return err
-	}
-	if err := bus.Answer(requests, contract.VerbListProjects, a.ListProjects); err != nil {
-		return errors.Join(err, requests.Stop())
-	}
-	<-ctx.Done()
-	return requests.Stop()
 }
 
 // work carries out commands.

@@ -2,7 +2,9 @@ package chaos
 
 import (
 	"context"
+	"crypto/rand"
 	"net"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -27,8 +29,6 @@ type world struct {
 	workspaces string
 }
 
-const apiKey = "rdev_00000000000000000000000000000000000000000000000000000000000000aa"
-
 // newWorld starts an rdev on so many NATS servers, with so many executors.
 func newWorld(t *testing.T, servers, executors int) *world {
 	t.Helper()
@@ -45,10 +45,19 @@ func newWorld(t *testing.T, servers, executors int) *world {
 	testkit.Serve(t, provisioner.Run, provisioner.Config{
 		NATS: bus.Settings{URL: w.nodes.URL()}, DatabaseURL: w.database, Workspaces: w.workspaces, Lease: lease(),
 	})
-	testkit.Serve(t, gateway.Run, gateway.Config{
-		NATS: bus.Settings{URL: w.nodes.URL()}, APIKey: apiKey, Replicas: servers, Listener: listener, Lease: lease(),
-	})
-	w.client, err = client.New(client.Config{URL: "http://" + listener.Addr().String(), Key: apiKey, Tries: 3})
+	cfg := gateway.Config{
+		NATS: bus.Settings{URL: w.nodes.URL()}, DatabaseURL: w.database, KeyPepper: filepath.Join(t.TempDir(), "pepper"),
+		Replicas: servers, Listener: listener, Lease: lease(),
+	}
+	if err := os.WriteFile(cfg.KeyPepper, []byte(rand.Text()+rand.Text()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	key, err := gateway.Bootstrap(t.Context(), cfg, false, testkit.Log(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Serve(t, gateway.Run, cfg)
+	w.client, err = client.New(client.Config{URL: "http://" + listener.Addr().String(), Key: key, Tries: 3})
 	if err != nil {
 		t.Fatal(err)
 	}

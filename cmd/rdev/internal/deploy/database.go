@@ -14,7 +14,7 @@ const migrate = "migrate"
 
 // tabled are the services with tables.
 func tabled() []string {
-	return []string{contract.ServiceAudit, contract.ServiceNotifier, contract.ServiceProvisioner}
+	return []string{contract.ServiceAudit, contract.ServiceGateway, contract.ServiceNotifier, contract.ServiceProvisioner}
 }
 
 // databaseSecrets are the URLs of the database, and where it is the installation's

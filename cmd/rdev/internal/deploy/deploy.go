@@ -4,6 +4,7 @@ package deploy
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -37,8 +38,6 @@ func (o Options) check() error {
 
 // Installation is the secrets of one, all made together.
 type Installation struct {
-	// APIKey is the gateway's first key, which is in the secrets, too.
-	APIKey  string
 	Secrets []Secret
 }
 
@@ -51,8 +50,10 @@ func New(o Options) (Installation, error) {
 	if err != nil {
 		return Installation{}, err
 	}
-	made := Installation{APIKey: "rdev_" + random()}
-	made.Secrets = []Secret{secret("rdev-api-key", map[string]string{"key": made.APIKey})}
+	made := Installation{Secrets: []Secret{
+		secret("rdev-key-pepper", map[string]string{"pepper": random()}),
+		secret("rdev-master-key", map[string]string{"keys": masterKey()}),
+	}}
 	for _, of := range []func(Options, *authority) ([]Secret, error){natsSecrets, databaseSecrets} {
 		secrets, err := of(o, a)
 		if err != nil {
@@ -64,6 +65,13 @@ func New(o Options) (Installation, error) {
 		made.Secrets[i].Metadata.Namespace = o.Namespace
 	}
 	return made, nil
+}
+
+// masterKey is the vault's first, as the provisioner reads it.
+func masterKey() string {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return base64.StdEncoding.EncodeToString(key) + "\n"
 }
 
 // random is 256 bits that nobody can guess, in hexadecimal.

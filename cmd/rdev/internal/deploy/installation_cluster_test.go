@@ -27,7 +27,7 @@ const (
 type installation struct {
 	cluster *testcluster.Cluster
 	client  *kubernetes.Clientset
-	key     string // of the API
+	key     string // of the API, once it is started
 }
 
 // newInstallation is a cluster with the namespaces and the secrets of one.
@@ -45,7 +45,6 @@ func newInstallation(t *testing.T, o testcluster.Options) *installation {
 		t.Fatal(err)
 	}
 	i.kubectl(t, &list, "apply", "--server-side", "--filename", "-")
-	i.key = made.APIKey
 	return i
 }
 
@@ -119,6 +118,7 @@ func (i *installation) start(t *testing.T, dir string) {
 		i.kubectl(t, nil, append(strings.Fields(wait), "--namespace", services, "--timeout", "3m")...)
 		t.Logf("%s: %s", wait, time.Since(began).Round(100*time.Millisecond))
 	}
+	i.key = strings.TrimSpace(i.kubectl(t, nil, "exec", "--namespace", services, "deployment/gateway", "--", "/service", "bootstrap"))
 }
 
 // address is that of the gateway's Service.

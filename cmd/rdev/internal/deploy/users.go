@@ -41,14 +41,17 @@ func service(name string, more ...[]string) user {
 	return u
 }
 
-// gatewayUser makes the streams and consumers, and reads its own, but none of
-// those that other services read.
+// gatewayUser makes the streams and consumers, and reads its own and the one of
+// API keys, but none of those that other services read.
 func gatewayUser() user {
 	u := service(contract.ServiceGateway,
 		appends(contract.EntityOperation, "pending", "cancel_requested", "cancelled"),
+		appends(contract.EntityKey, "created", "rotated", "revoked"),
+		projects(contract.ConsumerKeys),
+		vault(),
 		[]string{
 			contract.CancelSignal("*"), "rdev.cmd.*.*.*",
-			contract.ServiceSubject(contract.ServiceAudit, "*"), contract.ServiceSubject(contract.ServiceProvisioner, "*"),
+			contract.ServiceSubject(contract.ServiceAudit, "*"),
 			contract.ServiceSubject(contract.ServiceExecutor, "*"), contract.ServiceSubject(contract.ServiceNotifier, "*"),
 			msgGet(contract.StreamOutput), directGet(contract.StreamEvents), directGet(contract.StreamOutput),
 			"$JS.API.CONSUMER.INFO." + contract.StreamEvents + ".*",
@@ -62,7 +65,7 @@ func gatewayUser() user {
 		u.publish = append(u.publish, "$JS.API.CONSUMER.CREATE."+stream.Name+".>")
 	}
 	for _, consumer := range contract.Consumers(contract.DefaultLease()) {
-		if consumer.Stream == contract.StreamEvents {
+		if consumer.Stream == contract.StreamEvents && consumer.Name != contract.ConsumerKeys {
 			u.never = append(u.never, "$JS.API.CONSUMER.MSG.NEXT."+consumer.Stream+"."+consumer.Name,
 				"$JS.API.CONSUMER.DELETE."+consumer.Stream+"."+consumer.Name)
 		}
@@ -71,11 +74,26 @@ func gatewayUser() user {
 	return u
 }
 
+// vault is what the gateway asks of the provisioner: everything but the values of
+// credentials, which are for executors.
+func vault() []string {
+	var all []string
+	for _, verb := range []string{
+		contract.VerbListProjects, contract.VerbPutCredential, contract.VerbDeleteCredential, contract.VerbListCredentials, contract.VerbRotateMaster,
+	} {
+		all = append(all, contract.ServiceSubject(contract.ServiceProvisioner, verb))
+	}
+	return all
+}
+
 func executorUser() user {
 	u := service(contract.ServiceExecutor,
 		appends(contract.EntityOperation, "running", "completed", "failed", "cancelled"),
 		reads(contract.StreamCommands, contract.ConsumerExecutor),
-		[]string{contract.OutputAppendSubject("*"), msgGet(contract.StreamOutput)})
+		[]string{
+			contract.OutputAppendSubject("*"), msgGet(contract.StreamOutput),
+			contract.ServiceSubject(contract.ServiceProvisioner, contract.VerbOpenCredentials),
+		})
 	u.subscribe = append(u.subscribe, contract.SubjectSignalAll)
 	return u
 }

@@ -78,9 +78,18 @@ func TestEveryServiceDoesItsWorkWithTheRightsOfItsUser(t *testing.T) {
 	start(t, log, notifier.Run, with("notifier", "RDEV_WEBHOOK_ALLOW", "127.0.0.1/32", "NOTIFIER_RETRY_BASE", "1s"))
 	start(t, log, provisioner.Run, with("provisioner", "PROVISIONER_WORKSPACES", workspaces))
 	start(t, log, executor.Run, with("executor", "EXECUTOR_RUNNER", runner(t), "EXECUTOR_ALLOW_UNCONFINED", "true"))
-	start(t, log, gateway.Run, with("gateway", "GATEWAY_API_KEY", "rdev_test", "RDEV_ADDR", address))
-	everything(t, "http://"+address, "rdev_test")
-	webhook(t, "http://"+address, "rdev_test")
+	atGateway := with("gateway", "GATEWAY_KEY_PEPPER_FILE", s.file("rdev-key-pepper", "pepper"), "RDEV_ADDR", address)
+	start(t, log, gateway.Run, atGateway)
+	cfg, err := envutil.LoadFrom[gateway.Config](atGateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := gateway.Bootstrap(t.Context(), cfg, false, testkit.Log(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	everything(t, "http://"+address, key)
+	webhook(t, "http://"+address, key)
 	log.check(t)
 }
 
@@ -88,11 +97,11 @@ func TestAUserMayNothingElse(t *testing.T) {
 	s := serveNATS(t)
 	for name, subjects := range map[string][]string{
 		"gateway": {
-			"rdev.append.operation.running.x", "rdev.append.project.created.x", "rdev.events.operation.failed.x", "rdev.out.x", "rdev.output.x",
+			"rdev.append.operation.running.x", "rdev.append.project.created.x", "rdev.svc.provisioner.open_credentials", "rdev.events.operation.failed.x", "rdev.out.x", "rdev.output.x",
 			"$JS.API.STREAM.DELETE.RDEV_EVENTS", "$JS.API.STREAM.PURGE.RDEV_EVENTS", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.audit",
 			"$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.executor", "$JS.API.CONSUMER.DELETE.RDEV_EVENTS.notifier", "$JS.ACK.RDEV_EVENTS.audit.1",
 		},
-		"executor":    {"rdev.append.operation.pending.x", "rdev.append.project.created.x", "rdev.cmd.executor.pod.x", "$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.provisioner", "$JS.API.STREAM.CREATE.X", "rdev.svc.audit.list"},
+		"executor":    {"rdev.append.key.created.x", "rdev.svc.provisioner.put_credential", "rdev.append.operation.pending.x", "rdev.append.project.created.x", "rdev.cmd.executor.pod.x", "$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.provisioner", "$JS.API.STREAM.CREATE.X", "rdev.svc.audit.list"},
 		"provisioner": {"rdev.append.operation.pending.x", "rdev.out.x", "$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.executor", "rdev.svc.audit.rebuild"},
 		"audit":       {"rdev.append.operation.completed.x", "rdev.cmd.executor.pod.x", "$JS.API.STREAM.MSG.GET.RDEV_OUTPUT", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.notifier"},
 		"notifier":    {"rdev.append.operation.failed.x", "$JS.API.STREAM.PURGE.RDEV_EVENTS", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.audit", "rdev.svc.audit.list"},

@@ -1,7 +1,9 @@
 package up
 
 import (
+	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -15,11 +17,15 @@ import (
 	"strings"
 
 	"github.com/orchard9/rdev/libs/bus/embedded"
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/gateway"
 )
 
 // home is $RDEV_HOME.
 //
 //	api-key         the first key, 0600
+//	key-pepper      under which API keys are hashed, 0600
+//	master-key      of the vault: what it encrypted is lost without it, 0600
 //	nats-password   of the user rdev, 0600
 //	ready.json      while everything is up
 //	rdev.log        what happened, JSON lines; rdev.log.1 before that
@@ -37,9 +43,23 @@ func (h home) make() error {
 	return nil
 }
 
-// apiKey is the installation's first key, made where there is none.
-func (h home) apiKey() (key string, created bool, err error) {
-	return h.secret("api-key", "rdev_")
+// firstKey sees to it that there is a key in the file api-key. It returns one that
+// it made, or "": the installation has it, and so has the file.
+func (h home) firstKey(ctx context.Context, cfg gateway.Config, log *slog.Logger) (made string, err error) {
+	_, err = os.Stat(h.path("api-key"))
+	lost := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !lost {
+		return "", fmt.Errorf("read api-key: %w", err)
+	}
+	// Whoever can remove the file owns all that the key is for.
+	made, err = gateway.Bootstrap(ctx, cfg, lost, log)
+	if problem, ok := errors.AsType[*contract.Error](err); ok && problem.Code == contract.CodeConflict {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("make the first API key: %w", err)
+	}
+	return made, h.write("api-key", []byte(made+"\n"))
 }
 
 // secret reads a file that only its owner can read, or makes it.
@@ -58,10 +78,29 @@ func (h home) secret(name, prefix string) (secret string, created bool, err erro
 	return secret, true, h.write(name, []byte(secret+"\n"))
 }
 
-// write replaces a file in one step, so that nobody reads half of it.
+// masterKey is the path of the vault's master keys, made with one where there is
+// none. Further ones are lines that people add.
+func (h home) masterKey() (path string, err error) {
+	const name = "master-key"
+	_, err = os.Stat(h.path(name))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return h.path(name), err
+	}
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails
+	return h.path(name), h.write(name, []byte(base64.StdEncoding.EncodeToString(random)+"\n"))
+}
+
+// write replaces a file in one step, so that nobody reads half of it, not even
+// after a power failure.
 func (h home) write(name string, text []byte) error {
 	next := h.path(name + ".new")
-	if err := os.WriteFile(next, text, 0o600); err != nil {
+	file, err := os.OpenFile(next, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	_, err = file.Write(text)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	if err := os.Rename(next, h.path(name)); err != nil {

@@ -43,15 +43,20 @@ func TestTheFiveServicesRunAsProcessesOfTheirOwn(t *testing.T) {
 		}
 	})
 	owner, workspaces := testkit.Postgres(t), t.TempDir()
-	for _, name := range []string{"audit", "notifier", "provisioner"} {
+	for _, name := range []string{"audit", "gateway", "notifier", "provisioner"} {
 		i := &instance{t: t, cmd: exec.Command(filepath.Join(dir, name))}
 		i.cmd.Env = []string{strings.ToUpper(name) + "_DATABASE_URL=" + owner}
 		if code, said := i.ask("migrate"); code != 0 {
 			t.Fatalf("%s migrate ends with %d: %s", name, code, said)
 		}
 	}
-	reader := readerAndWriter(t, owner, "audit", "notifier", "provisioner")
+	reader := readerAndWriter(t, owner, "audit", "gateway", "notifier", "provisioner")
+	pepper := filepath.Join(t.TempDir(), "pepper")
+	if err := os.WriteFile(pepper, []byte(rand.Text()+rand.Text()), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var running []*instance
+	key := ""
 	urls := map[string]string{}
 	for _, name := range []string{"executor", "audit", "notifier", "provisioner", "gateway"} {
 		address := testkit.FreeAddress(t)
@@ -59,7 +64,7 @@ func TestTheFiveServicesRunAsProcessesOfTheirOwn(t *testing.T) {
 		urls[name] = "http://" + address
 		i := &instance{t: t, cmd: exec.Command(filepath.Join(dir, name)), output: &bytes.Buffer{}}
 		i.cmd.Env = append(os.Environ(), "NATS_URL="+nats.URL(), upper+"_HTTP_ADDR="+address, upper+"_DATABASE_URL="+reader,
-			"PROVISIONER_WORKSPACES="+workspaces, "GATEWAY_API_KEY=rdev_test", "RDEV_ADDR=127.0.0.1:0",
+			"PROVISIONER_WORKSPACES="+workspaces, "GATEWAY_KEY_PEPPER_FILE="+pepper, "RDEV_ADDR=127.0.0.1:0",
 			"EXECUTOR_RUNNER="+filepath.Join(binaries, "rdev-runner"))
 		if name == "gateway" {
 			urls["api"] = "http://" + testkit.FreeAddress(t)
@@ -80,16 +85,25 @@ func TestTheFiveServicesRunAsProcessesOfTheirOwn(t *testing.T) {
 		if code, said := i.ask("version"); code != 0 || !strings.HasPrefix(said, name+" v9.8.7 ") {
 			t.Errorf("%s tells as its version: %s", name, said)
 		}
+		if name == "gateway" {
+			code, said := i.ask("bootstrap")
+			if key = strings.TrimSpace(said); code != 0 || !strings.HasPrefix(key, "rdev_") {
+				t.Fatalf("the first key: %d, %s", code, said)
+			}
+			if code, said := i.ask("bootstrap"); code != 1 || !strings.Contains(said, "has the admin key") {
+				t.Errorf("a second first key: %d, %s", code, said)
+			}
+		}
 		code, said := i.ask("migrate")
-		if want := map[string]int{"gateway": 2, "executor": 2}[name]; code != want {
+		if want := map[string]int{"executor": 2}[name]; code != want {
 			t.Errorf("%s migrate ends with %d: %s", name, code, said)
 		}
 	}
 	if version := fetch(t, urls["api"]+"/version"); strings.TrimSpace(version) != `{"version":"v9.8.7"}` {
 		t.Errorf("the gateway tells as its version: %s", version)
 	}
-	post(t, urls["api"]+"/projects", `{"slug":"shop"}`)
-	op := post(t, urls["api"]+"/projects/shop/commands", `{"kind":"shell","argv":["echo","hello"]}`)
+	post(t, key, urls["api"]+"/projects", `{"slug":"shop"}`)
+	op := post(t, key, urls["api"]+"/projects/shop/commands", `{"kind":"shell","argv":["echo","hello"]}`)
 	if op["state"] != "completed" {
 		t.Errorf("the command: %v", op)
 	}
@@ -169,13 +183,13 @@ func ready(url string) error {
 	return err
 }
 
-func post(t *testing.T, url, body string) map[string]any {
+func post(t *testing.T, key, url, body string) map[string]any {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("X-API-Key", "rdev_test")
+	request.Header.Set("X-API-Key", key)
 	request.Header.Set("Prefer", "wait=30")
 	client := &http.Client{Timeout: 2 * testkit.Patience}
 	response, err := client.Do(request)

@@ -91,8 +91,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 	if err := home.forget(); err != nil {
 		return err
 	}
-	key, created, err := home.apiKey()
-	if err != nil {
+	if _, _, err := home.secret("key-pepper", ""); err != nil {
 		return err
 	}
 	database, err := local.Start(ctx, local.Options{
@@ -120,10 +119,14 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 	state := Ready{
 		URL: "http://" + listener.Addr().String(), NATSURL: server.URL(), APIKeyFile: home.path("api-key"), PID: os.Getpid(),
 	}
-	if created {
-		state.NewKey = key
+	gatewayConfig := gateway.Config{
+		NATS: natsOf(server), DatabaseURL: database.URL(""), KeyPepper: home.path("key-pepper"),
+		Replicas: 1, Listener: listener, Lease: cfg.Lease,
 	}
-	services, err := cfg.services(home, server, database, listener, key, log)
+	if state.NewKey, err = home.firstKey(ctx, gatewayConfig, log.With("service", "gateway")); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	services, err := cfg.services(home, server, database, gatewayConfig, log)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -156,7 +159,7 @@ func databasePart(database *local.Server) service.Part {
 
 // services are the five, in the order of their start: the gateway is the last
 // to start and the first to stop.
-func (cfg Config) services(home home, server *embedded.Server, database *local.Server, listener net.Listener, key string, log *slog.Logger) ([]service.Part, error) {
+func (cfg Config) services(home home, server *embedded.Server, database *local.Server, gatewayConfig gateway.Config, log *slog.Logger) ([]service.Part, error) {
 	inProcess := natsOf(server)
 	url := database.URL("")
 
@@ -168,18 +171,19 @@ func (cfg Config) services(home home, server *embedded.Server, database *local.S
 	}
 	notifierConfig.NATS = inProcess
 	auditConfig := audit.Config{NATS: inProcess, DatabaseURL: url, Lease: cfg.Lease}
+	masterKey, err := home.masterKey()
+	if err != nil {
+		return nil, err
+	}
 	provisionerConfig := provisioner.Config{
 		NATS: inProcess, DatabaseURL: url, Workspaces: home.path("workspaces"), Lease: cfg.Lease,
-		Runtime: cfg.Runtime, Pods: cfg.Pods,
+		Runtime: cfg.Runtime, Pods: cfg.Pods, MasterKey: provisioner.MasterKey{File: masterKey},
 	}
 	cfg.Executor.Runtime = cfg.Runtime
 	cfg.Executor.NATS, cfg.Executor.Lease = inProcess, cfg.Lease
 	cfg.Executor.Runner, cfg.Executor.EndRunsOnStop = cfg.Runner, true
 	if cfg.Executor.Path == "" && cfg.Runtime != contract.RuntimeKube {
 		cfg.Executor.Path = cfg.Path
-	}
-	gatewayConfig := gateway.Config{
-		NATS: inProcess, APIKey: key, Replicas: 1, Listener: listener, Lease: cfg.Lease,
 	}
 	return []service.Part{
 		part("audit", audit.Run, auditConfig, log),

@@ -2,15 +2,17 @@
 -- keeps tables: it may read and write its own schema, and change nothing of it.
 \getenv migrate PASSWORD_MIGRATE
 \getenv audit PASSWORD_AUDIT
+\getenv gateway PASSWORD_GATEWAY
 \getenv notifier PASSWORD_NOTIFIER
 \getenv provisioner PASSWORD_PROVISIONER
 
 select format('create role %I login', name)
-from unnest(array['rdev_migrate', 'rdev_audit', 'rdev_notifier', 'rdev_provisioner']) as name
+from unnest(array['rdev_migrate', 'rdev_audit', 'rdev_gateway', 'rdev_notifier', 'rdev_provisioner']) as name
 where not exists (select from pg_roles where rolname = name) \gexec
 
 alter role rdev_migrate password :'migrate';
 alter role rdev_audit password :'audit';
+alter role rdev_gateway password :'gateway';
 alter role rdev_notifier password :'notifier';
 alter role rdev_provisioner password :'provisioner';
 
@@ -22,7 +24,7 @@ revoke all on database rdev from public;
 revoke all on schema public from public;
 
 select format(statement, schema, 'rdev_' || schema)
-from unnest(array['audit', 'notifier', 'provisioner']) as schema,
+from unnest(array['audit', 'gateway', 'notifier', 'provisioner']) as schema,
   unnest(array[
     'create schema if not exists %1$I authorization rdev_migrate',
     'grant connect, temporary on database rdev to %2$I',

@@ -63,7 +63,7 @@ func (a *App) await(ctx context.Context, minSeq uint64) (uint64, error) {
 }
 
 func filterOf(request contract.ListOperations) (Filter, error) {
-	filter := Filter{Project: request.Project, Kind: request.Kind, Since: request.Since, Limit: request.Limit}
+	filter := Filter{Within: request.Within, Project: request.Project, Kind: request.Kind, Since: request.Since, Limit: request.Limit}
 	var wrong []contract.FieldError
 	if request.State != "" {
 		for word := range strings.SplitSeq(request.State, ",") {

@@ -116,6 +116,7 @@ type Folded struct {
 // Filter chooses operations; what is empty does not filter.
 type Filter struct {
 	States  []contract.State
+	Within  []string // patterns of projects, any where empty
 	Project string
 	Kind    string
 	Since   time.Time

@@ -59,7 +59,7 @@ func (c *claudeLines) result(p *Parser, data []byte) bool {
 	}
 	p.verdict = &verdict{ok: !r.IsError && r.Subtype == "success", stopReason: r.stopReason()}
 	if p.verdict.ok {
-		p.words = cut(cmp.Or(r.Result, p.words), maxText)
+		p.words = cut(cmp.Or(p.secrets.Text(r.Result), p.words), maxText)
 		return true
 	}
 	code := r.APIError

@@ -129,7 +129,7 @@ func (g *geminiLines) message(p *Parser, l geminiLine) {
 		return
 	}
 	g.turn(p)
-	p.say(contract.AgentEvent{Type: contract.AgentText, Delta: g.speaking}, l.Content)
+	p.sayMore(contract.AgentEvent{Type: contract.AgentText, Delta: g.speaking}, l.Content)
 }
 
 func (g *geminiLines) toolResult(p *Parser, l geminiLine) {

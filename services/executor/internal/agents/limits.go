@@ -30,6 +30,9 @@ func fit(e *contract.AgentEvent) {
 		*word = cut(*word, maxWord)
 	}
 	e.Message = cut(e.Message, maxMessage)
+	if e.Failure != nil {
+		e.Failure.Message = cut(e.Failure.Message, maxMessage)
+	}
 	if output := cut(e.Output, contract.MaxToolOutput); len(output) < len(e.Output) {
 		e.Output, e.OutputBytes = output, len(e.Output)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/executor/internal/redact"
 )
 
 // maxStderr is how much of the end of standard error is kept, in bytes.
@@ -18,6 +19,8 @@ type Parser struct {
 	translator translator
 	lines      lines
 	stderr     []byte
+	secrets    *redact.Secrets
+	speech     *speech // the text that is under way in pieces, nil where none is
 
 	at     time.Time
 	seq    int
@@ -60,6 +63,11 @@ func newParser(driver Driver, t translator) *Parser {
 	return &Parser{provider: driver.Info().Name, translator: t, lines: lines{max: maxLine}}
 }
 
+// Redact masks the secrets of the run in all that the parser tells. It masks what
+// the lines say, whatever way that is escaped in them, and before it is cut. It
+// comes before the first piece of output.
+func (p *Parser) Redact(secrets *redact.Secrets) { p.secrets = secrets }
+
 // Stdout takes a piece of standard output that was read at a time, and returns
 // the events of the lines that it completes.
 func (p *Parser) Stdout(piece []byte, at time.Time) []contract.AgentEvent {
@@ -70,8 +78,8 @@ func (p *Parser) Stdout(piece []byte, at time.Time) []contract.AgentEvent {
 	return p.take()
 }
 
-// Stderr takes a piece of standard error. It makes no events; its end explains
-// a run that ended without a result.
+// Stderr takes a piece of standard error, in which secrets are masked already. It
+// makes no events; its end explains a run that ended without a result.
 func (p *Parser) Stderr(piece []byte) {
 	p.stderr = append(p.stderr, piece...)
 	if surplus := len(p.stderr) - maxStderr; surplus > 0 {
@@ -118,6 +126,15 @@ func (p *Parser) take() []contract.AgentEvent {
 }
 
 func (p *Parser) emit(e contract.AgentEvent) {
+	if e.Type != contract.AgentRaw { // which may come in between, from anywhere
+		p.endSpeech()
+	}
+	p.redact(&e)
+	p.append(e)
+}
+
+// append is emit for an event in which nothing is left to be masked.
+func (p *Parser) append(e contract.AgentEvent) {
 	p.seq++
 	e.Seq, e.Time = p.seq, p.at
 	fit(&e)
@@ -136,6 +153,13 @@ func (p *Parser) started(e contract.AgentEvent) {
 
 // say emits text or thinking, which e is but for Text, in as many events as it takes.
 func (p *Parser) say(e contract.AgentEvent, text string) {
+	p.endSpeech()
+	p.redact(&e)
+	p.utter(e, p.secrets.Text(text))
+}
+
+// utter is say for a text in which nothing is left to be masked.
+func (p *Parser) utter(e contract.AgentEvent, text string) {
 	if e.Type == contract.AgentText {
 		if !e.Delta {
 			p.words = ""
@@ -144,7 +168,7 @@ func (p *Parser) say(e contract.AgentEvent, text string) {
 	}
 	for text != "" {
 		e.Text = cut(text, maxText)
-		p.emit(e)
+		p.append(e)
 		text = text[len(e.Text):]
 		e.Delta = true
 	}
@@ -190,8 +214,8 @@ func (p *Parser) retry(e contract.AgentEvent) {
 }
 
 func (p *Parser) deny(tool string) {
-	if tool != "" && len(p.denied) < maxDenied && !slices.Contains(p.denied, tool) {
-		p.denied = append(p.denied, cut(tool, maxWord))
+	if tool != "" && len(p.denied) < maxDenied && !slices.Contains(p.denied, p.secrets.Text(tool)) {
+		p.denied = append(p.denied, cut(p.secrets.Text(tool), maxWord))
 	}
 }
 

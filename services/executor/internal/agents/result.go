@@ -42,15 +42,13 @@ func (p *Parser) Result(end End) []contract.AgentEvent {
 	if whole, ok := p.lines.rest(); ok {
 		p.line(whole)
 	}
+	p.endSpeech()
 	result := p.judge(end)
 	result.Type, result.Provider, result.Session = contract.AgentResult, p.provider, p.session
 	result.Text, result.Turns, result.Denied = p.words, p.totals.Turns, p.denied
 	result.Usage = p.Totals().Usage
 	if end.Signal == "" {
 		result.ExitCode = end.ExitCode
-	}
-	if result.Failure != nil {
-		result.Failure.Message = cut(result.Failure.Message, maxMessage)
 	}
 	p.emit(result)
 	return p.take()

@@ -1,16 +1,19 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/executor/internal/agents"
 	"github.com/orchard9/rdev/services/executor/internal/domain"
+	"github.com/orchard9/rdev/services/executor/internal/redact"
 )
 
 // agentPlan is what running an agent needs beyond running a program.
@@ -32,8 +35,10 @@ func agentPlanFor(op contract.Operation, home string) (p plan, problem string) {
 	p.spec = domain.RunSpec{Argv: launch.Argv, Env: launch.Env, Stdin: launch.Stdin, KeepStdin: launch.KeepStdin}
 	p.timeout, p.silence = time.Duration(want.Limits.Wall), time.Duration(want.Limits.Silence)
 	p.agent = a
-	p.newRelay = func(out OutputWriter, attempt int, maxOutput int64) relay {
-		return &agentRelay{out: out, attempt: attempt, maxOutput: maxOutput, parser: driver.NewParser(), done: out.Cursor()}
+	p.newRelay = func(to sink) relay {
+		parser := driver.NewParser()
+		parser.Redact(to.secrets)
+		return &agentRelay{out: to, parser: parser, stderr: to.secrets.Stream(), done: to.Cursor()}
 	}
 	return p, ""
 }
@@ -86,11 +91,11 @@ func (a *agentPlan) interrupt(ctx context.Context, runtime Runtime, ref domain.R
 
 // agentRelay passes an agent's events on, one in a chunk. The same spool makes
 // the same chunks, so that another attempt reads it from its start and skips
-// those that are stored: their number is the cursor.
+// those that are stored: their number is the cursor. Secrets are masked by the
+// parser, which knows what of a line the agent says, and in standard error.
 type agentRelay struct {
-	out       OutputWriter
-	attempt   int
-	maxOutput int64
+	out    sink
+	stderr *redact.Stream
 
 	mu     sync.Mutex // the watch looks at the parser
 	parser *agents.Parser
@@ -116,18 +121,28 @@ func (r *agentRelay) take(ctx context.Context, f domain.Frame) error {
 	r.mu.Lock()
 	r.last = time.Now()
 	var events []contract.AgentEvent
-	if f.Stream == domain.Stderr {
-		r.parser.Stderr(f.Data)
-	} else {
+	if f.Stream != domain.Stderr {
 		events = r.parser.Stdout(f.Data, f.Time)
 	}
 	r.mu.Unlock()
 	if f.Stream == domain.Stderr {
-		err := r.pass(ctx, contract.Chunk{Stream: contract.OutputStderr, Offset: r.errors, Data: f.Data})
-		r.errors += int64(len(f.Data))
-		return err
+		return r.passErrors(ctx, r.stderr.Feed(f.Data))
 	}
 	return r.passEvents(ctx, events)
+}
+
+// passErrors passes standard error on, in which nothing is left to be masked.
+func (r *agentRelay) passErrors(ctx context.Context, data []byte) error {
+	r.mu.Lock()
+	r.parser.Stderr(data)
+	r.mu.Unlock()
+	for piece := range slices.Chunk(data, contract.MaxChunk) {
+		if err := r.pass(ctx, contract.Chunk{Stream: contract.OutputStderr, Offset: r.errors, Data: bytes.Clone(piece)}); err != nil {
+			return err
+		}
+		r.errors += int64(len(piece))
+	}
+	return nil
 }
 
 func (r *agentRelay) passEvents(ctx context.Context, events []contract.AgentEvent) error {
@@ -146,14 +161,14 @@ func (r *agentRelay) passEvents(ctx context.Context, events []contract.AgentEven
 
 func (r *agentRelay) pass(ctx context.Context, c contract.Chunk) error {
 	r.made++
-	if r.kept += int64(len(c.Data)); r.made <= r.done || r.kept > r.maxOutput {
+	if r.kept += int64(len(c.Data)); r.made <= r.done || r.kept > r.out.maxOutput {
 		return nil
 	}
-	c.Attempt, c.Cursor = r.attempt, r.made
+	c.Attempt, c.Cursor = r.out.attempt, r.made
 	return r.out.Write(ctx, c)
 }
 
-func (r *agentRelay) flush(context.Context) error { return nil }
+func (r *agentRelay) flush(ctx context.Context) error { return r.passErrors(ctx, r.stderr.End()) }
 
 func (r *agentRelay) finish(ctx context.Context, exit domain.Exit, stopped stop) (ending, error) {
 	end := agents.End{Signal: exit.Signal, StartError: exit.StartError, Reason: stopped.words, At: exit.EndedAt}
@@ -171,7 +186,7 @@ func (r *agentRelay) finish(ctx context.Context, exit domain.Exit, stopped stop)
 		return ending{}, err
 	}
 	how := endingOf(events[len(events)-1])
-	how.result.Leftovers, how.result.OutputCut = exit.Leftovers, r.kept > r.maxOutput || exit.Dropped > 0
+	how.result.Leftovers, how.result.OutputCut = exit.Leftovers, r.kept > r.out.maxOutput || exit.Dropped > 0
 	if stopped.reason == stopShutdown && exit.Cancelled {
 		how.state, how.failure = contract.Failed, contract.NewFailure(contract.ClassInfrastructure, "%s", stopped.words)
 	}

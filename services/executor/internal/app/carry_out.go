@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/executor/internal/domain"
+	"github.com/orchard9/rdev/services/executor/internal/redact"
 )
 
 // ref names the run of this attempt.
@@ -33,11 +36,7 @@ func (a *attempt) carryOut(ctx context.Context) (ending, error) {
 	}
 	a.workspace = project.Workspace
 	plan.spec.RunRef = a.ref()
-	var how ending
-	err = a.startOrJoin(ctx, plan.spec)
-	if err == nil {
-		how, err = a.follow(ctx, plan)
-	}
+	how, err := a.run(ctx, plan)
 	if errors.Is(err, errNeverStarted) {
 		return ending{state: contract.Cancelled}, nil
 	}
@@ -48,6 +47,27 @@ func (a *attempt) carryOut(ctx context.Context) (ending, error) {
 		return failedWith(contract.ClassInfrastructure, "%s", refused.Error()), nil
 	}
 	return how, err
+}
+
+// run has the run of this operation run, with its secrets, to its end.
+func (a *attempt) run(ctx context.Context, p plan) (ending, error) {
+	if len(a.op.Command.Credentials) > 0 {
+		values, err := a.openSecrets(ctx)
+		if without, ok := errors.AsType[*withoutSecrets](err); ok {
+			return without.how, a.abandon(ctx, p.spec.RunRef)
+		}
+		if err != nil {
+			return ending{}, err
+		}
+		a.secrets = redact.New(values)
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			p.spec.Env = append(p.spec.Env, name+"="+values[name]) // the last of a name wins
+		}
+	}
+	if err := a.startOrJoin(ctx, p.spec); err != nil {
+		return ending{}, err
+	}
+	return a.follow(ctx, p)
 }
 
 // errNeverStarted is returned for a run that is not wanted any more.
@@ -75,7 +95,7 @@ func (a *attempt) follow(ctx context.Context, p plan) (ending, error) {
 		return ending{}, err
 	}
 	follow, detach := context.WithCancelCause(ctx)
-	r := p.newRelay(out, a.op.Attempt, a.Settings.MaxOutput)
+	r := p.newRelay(sink{OutputWriter: out, attempt: a.op.Attempt, maxOutput: a.Settings.MaxOutput, secrets: a.secrets})
 	w := &watch{attempt: a, ref: p.spec.RunRef, plan: p, relay: r, detach: detach}
 	defer func() {
 		detach(nil)
@@ -111,8 +131,16 @@ type plan struct {
 	spec     domain.RunSpec
 	timeout  time.Duration // 0 for the executor's default
 	silence  time.Duration // 0 for none
-	newRelay func(out OutputWriter, attempt int, maxOutput int64) relay
+	newRelay func(sink) relay
 	agent    *agentPlan // nil where no agent runs
+}
+
+// sink is where a relay passes output on to.
+type sink struct {
+	OutputWriter
+	attempt   int
+	maxOutput int64           // bytes that are kept
+	secrets   *redact.Secrets // to be masked
 }
 
 // relay passes the frames of a run on as chunks of output, and judges its end.
@@ -121,7 +149,7 @@ type relay interface {
 	from() int64
 	// take passes a frame on, now or with what follows it.
 	take(ctx context.Context, f domain.Frame) error
-	// flush returns when all that was taken is stored.
+	// flush returns when all that was taken is stored. Nothing is taken after it.
 	flush(ctx context.Context) error
 	// finish judges how the run ended; stopped is why rdev ended it.
 	finish(ctx context.Context, exit domain.Exit, stopped stop) (ending, error)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/executor/internal/domain"
+	"github.com/orchard9/rdev/services/executor/internal/redact"
 )
 
 // Errors of the executor.
@@ -46,6 +47,7 @@ type Executor struct {
 	Output     Output
 	Signals    Signals
 	Runtime    Runtime
+	Vault      Vault
 	Settings   Settings
 	Log        *slog.Logger
 	// Stopping is done when the executor is told to stop.
@@ -80,7 +82,7 @@ func (e *Executor) RunOperation(ctx context.Context, cmd contract.RunOperation, 
 	if err != nil {
 		return fmt.Errorf("operation %s, attempt %d: %w", op.ID, op.Attempt, err)
 	}
-	return a.end(ctx, ending)
+	return a.end(ctx, ending.redacted(a.secrets))
 }
 
 // enter notes that an operation is under way here. Whether it is "mine" is
@@ -120,6 +122,8 @@ type attempt struct {
 	renew func(context.Context) error
 	// workspace is where the run's files are, "" where it came to no run.
 	workspace string
+	// secrets are to be masked in whatever the run says, nil where it has none.
+	secrets *redact.Secrets
 }
 
 // ending is how an attempt ended: the change, without its attempt and time.

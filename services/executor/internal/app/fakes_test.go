@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -28,6 +29,13 @@ type world struct {
 
 	renewErr error
 	loadErr  error
+	renewed  int
+
+	vault  func(contract.Operation) (map[string]string, error)
+	opened int
+	env    []string // of the last start
+
+	mostChunks int // after which no chunk is stored any more, 0 for no limit
 }
 
 // program is a run: it says its frames, then takes its time, then exits.
@@ -39,6 +47,8 @@ type program struct {
 }
 
 const project = "shop"
+
+var errNoRoom = errors.New("the chunk is not stored")
 
 func newWorld(t *testing.T, cmd contract.Command, p program) (*world, *app.Executor) {
 	t.Helper()
@@ -53,7 +63,7 @@ func newWorld(t *testing.T, cmd contract.Command, p program) (*world, *app.Execu
 	op.Seq = 1
 	w.op = op
 	e := &app.Executor{
-		Operations: w, Projects: w, Output: w, Signals: w, Runtime: w,
+		Operations: w, Projects: w, Output: w, Signals: w, Runtime: w, Vault: w,
 		Log: slog.New(slog.DiscardHandler), Stopping: t.Context(),
 		Settings: app.Settings{
 			Instance: "test", Lease: contract.DefaultLease(), Timeout: time.Hour, Silence: 5 * time.Minute,
@@ -68,7 +78,12 @@ func (w *world) execute(t *testing.T, e *app.Executor) error {
 	return e.RunOperation(t.Context(), contract.RunOperation{Operation: "op-1", Project: project}, w.renew)
 }
 
-func (w *world) renew(context.Context) error { return w.renewErr }
+func (w *world) renew(context.Context) error { w.renewed++; return w.renewErr }
+
+func (w *world) Open(_ context.Context, op contract.Operation) (map[string]string, error) {
+	w.opened++
+	return w.vault(op)
+}
 
 func (w *world) Load(context.Context, string) (contract.Operation, error) {
 	w.mu.Lock()
@@ -127,6 +142,9 @@ func (w *world) Cursor() int64 {
 func (w *world) Write(_ context.Context, c contract.Chunk) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.mostChunks > 0 && len(w.chunks) >= w.mostChunks {
+		return errNoRoom
+	}
 	w.chunks = append(w.chunks, c)
 	return nil
 }
@@ -141,6 +159,7 @@ func (w *world) text() string {
 
 func (w *world) Start(_ context.Context, spec domain.RunSpec) error {
 	w.started++
+	w.env = spec.Env
 	if spec.Token != w.op.Seq {
 		return fmt.Errorf("token %d, want the running event's %d", spec.Token, w.op.Seq)
 	}

@@ -53,6 +53,14 @@ type OutputWriter interface {
 	Write(ctx context.Context, chunk contract.Chunk) error
 }
 
+// Vault holds the secrets that commands name.
+type Vault interface {
+	// Open tells the values that the command of an operation names, by name. Its
+	// error is a *contract.Error where the vault answered: with CONFLICT where the
+	// operation is not running under that attempt.
+	Open(ctx context.Context, op contract.Operation) (map[string]string, error)
+}
+
 // Runtime runs programs in projects' workspaces under rdev-runner, which keeps
 // their output and exit status whatever becomes of the executor.
 type Runtime interface {

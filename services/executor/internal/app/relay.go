@@ -10,13 +10,12 @@ import (
 	"github.com/orchard9/rdev/services/executor/internal/domain"
 )
 
-// textRelay passes stdout and stderr on byte for byte. A frame goes out at once
-// when no chunk is under way; what comes meanwhile gathers into the next.
+// textRelay passes stdout and stderr on byte for byte, but for secrets. A frame
+// goes out at once when no chunk is under way; what comes meanwhile gathers into
+// the next.
 type textRelay struct {
-	out       OutputWriter
-	attempt   int
-	maxOutput int64
-	judge     func(exit domain.Exit, stopped stop, tail []byte) ending
+	out   sink
+	judge func(exit domain.Exit, stopped stop, tail []byte) ending
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -25,9 +24,11 @@ type textRelay struct {
 	writing bool
 	err     error // of the writer, final
 
-	stored int64  // cursor of what an earlier attempt has stored
-	kept   int64  // bytes so far
-	tail   []byte // end of standard output
+	outlets map[domain.Stream]*outlet
+	stored  int64  // cursor of what an earlier attempt has stored
+	next    int64  // position in the spool after the last frame
+	kept    int64  // bytes so far
+	tail    []byte // end of standard output, with secrets
 }
 
 // maxWaiting is how much may wait for the output stream before the spool does.
@@ -36,16 +37,20 @@ const maxWaiting = 1 << 20
 // tailSize is how much of the end of standard output is kept for the judge.
 const tailSize = 4 << 10
 
-func newTextRelay(judge func(domain.Exit, stop, []byte) ending) func(OutputWriter, int, int64) relay {
-	return func(out OutputWriter, attempt int, maxOutput int64) relay {
-		r := &textRelay{out: out, attempt: attempt, maxOutput: maxOutput, judge: judge, stored: out.Cursor()}
+func newTextRelay(judge func(domain.Exit, stop, []byte) ending) func(sink) relay {
+	return func(to sink) relay {
+		r := &textRelay{out: to, judge: judge, stored: to.Cursor(), outlets: map[domain.Stream]*outlet{
+			domain.Stdout: {name: contract.OutputStdout, mask: to.secrets.Stream()},
+			domain.Stderr: {name: contract.OutputStderr, mask: to.secrets.Stream()},
+		}}
 		r.changed = sync.NewCond(&r.mu)
 		return r
 	}
 }
 
 // from reads the spool from its start: what is stored is skipped, but what is
-// told of the whole, as its last line, comes from all of it.
+// told of the whole, as its last line, comes from all of it, and so does what is
+// held back because it may be the start of a secret.
 func (r *textRelay) from() int64 { return 0 }
 
 func (r *textRelay) take(ctx context.Context, f domain.Frame) error {
@@ -59,22 +64,29 @@ func (r *textRelay) take(ctx context.Context, f domain.Frame) error {
 	if r.err != nil || ctx.Err() != nil {
 		return r.failure(ctx)
 	}
-	name := contract.OutputStdout
-	if f.Stream == domain.Stderr {
-		name = contract.OutputStderr
-	} else {
+	if f.Stream == domain.Stdout {
 		r.tail = append(r.tail, f.Data...)
 		r.tail = r.tail[max(0, len(r.tail)-tailSize):]
 	}
-	if r.kept += int64(len(f.Data)); r.kept > r.maxOutput || f.Next <= r.stored {
-		return nil // read to its end all the same, so that the command is not held up
+	r.next = f.Next
+	for piece := range r.outlets[f.Stream].take(f) {
+		r.pass(ctx, piece)
 	}
-	r.add(contract.Chunk{Stream: name, Offset: f.Offset, Cursor: f.Next, Attempt: r.attempt, Data: bytes.Clone(f.Data)})
+	return nil
+}
+
+// pass has the writer store a piece, unless that has been done. What is beyond the
+// limit is lost, but read all the same, so that the command is not held up.
+func (r *textRelay) pass(ctx context.Context, piece contract.Chunk) {
+	if r.kept += int64(len(piece.Data)); r.kept > r.out.maxOutput || piece.Cursor <= r.stored {
+		return
+	}
+	piece.Attempt, piece.Data = r.out.attempt, bytes.Clone(piece.Data)
+	r.add(piece)
 	if !r.writing {
 		r.writing = true
 		go r.write(ctx)
 	}
-	return nil
 }
 
 // add joins a chunk to the last that waits, where they are neighbors.
@@ -118,6 +130,12 @@ func (r *textRelay) flush(ctx context.Context) error {
 	defer stop()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, stream := range []domain.Stream{domain.Stdout, domain.Stderr} {
+		for piece := range r.outlets[stream].end(r.next) {
+			r.next = piece.Cursor
+			r.pass(ctx, piece)
+		}
+	}
 	for r.writing && ctx.Err() == nil {
 		r.changed.Wait()
 	}
@@ -139,7 +157,7 @@ func (r *textRelay) failure(ctx context.Context) error {
 
 func (r *textRelay) finish(_ context.Context, exit domain.Exit, stopped stop) (ending, error) {
 	how := r.judge(exit, stopped, r.tail)
-	cut := r.kept > r.maxOutput || exit.Dropped > 0
+	cut := r.kept > r.out.maxOutput || exit.Dropped > 0
 	if cut || exit.Leftovers > 0 {
 		if how.result == nil {
 			how.result = &contract.Result{}

@@ -126,24 +126,31 @@ func (w *watch) keepLease(ctx context.Context, look <-chan struct{}) {
 }
 
 func (w *watch) check(ctx context.Context, renew bool) error {
-	ctx, cancel := context.WithTimeout(ctx, w.Settings.Lease.Heartbeat/4)
-	defer cancel()
-	if renew {
-		if err := w.renew(ctx); err != nil {
-			return err
-		}
-	}
-	now, err := w.Operations.Load(ctx, w.op.ID)
-	if err != nil {
-		return err
-	}
-	if now.Attempt != w.op.Attempt || now.State.Ended() {
-		return fmt.Errorf("attempt %d: %w", w.op.Attempt, contract.ErrFenced)
-	}
-	if now.CancelRequested {
+	cancelled, err := w.look(ctx, renew)
+	if err == nil && cancelled {
 		w.end(stop{reason: stopCancelled})
 	}
-	return nil
+	return err
+}
+
+// look tells whether a cancel was requested, and contract.ErrFenced where the
+// operation is not this attempt's any more. It may renew the lease before.
+func (a *attempt) look(ctx context.Context, renew bool) (cancelled bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, a.Settings.Lease.Heartbeat/4)
+	defer cancel()
+	if renew {
+		if err := a.renew(ctx); err != nil {
+			return false, err
+		}
+	}
+	now, err := a.Operations.Load(ctx, a.op.ID)
+	if err != nil {
+		return false, err
+	}
+	if now.Attempt != a.op.Attempt || now.State.Ended() {
+		return false, fmt.Errorf("attempt %d: %w", a.op.Attempt, contract.ErrFenced)
+	}
+	return now.CancelRequested, nil
 }
 
 // limitInterval is how often limits are looked at.

@@ -112,7 +112,7 @@ func (a *App) accept(ctx context.Context, asker Asker, op contract.Operation, al
 			Detail: fmt.Sprintf("the request takes %d bytes in the log, of %d that it may; put long texts into files", len(request), maxRequest),
 		}
 	}
-	op.ID, op.Actor, op.RequestHash, op.CreatedAt = operationID(asker), asker.Actor, hashOf(request), time.Now().UTC()
+	op.ID, op.Actor, op.RequestHash, op.CreatedAt = requestID(asker), asker.Actor, hashOf(request), time.Now().UTC()
 	op.Traceparent = asker.Traceparent
 	refused := allowed()
 	if refused == nil {
@@ -150,7 +150,7 @@ func (a *App) replay(ctx context.Context, asker Asker, op contract.Operation, re
 // namespace is of the ids that are made of idempotency keys.
 const namespace = "6f7264e2-5d6b-5d35-9d0e-0b1f1d1c7a11"
 
-func operationID(asker Asker) string {
+func requestID(asker Asker) string {
 	if asker.IdempotencyKey == "" {
 		return uuid.Must(uuid.NewV7()).String()
 	}

@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
@@ -31,4 +32,16 @@ type Projects interface {
 type Lanes interface {
 	// Offer puts a command on its lane, or returns ErrLaneTaken.
 	Offer(ctx context.Context, lane contract.Lane, cmd contract.RunOperation) error
+}
+
+// KeyLog is the log of API keys.
+type KeyLog interface {
+	// UpdateKey loads a key, or nil where there is none, appends the event that decide
+	// makes of it and returns the key after it; an empty event type leaves it as it is.
+	UpdateKey(ctx context.Context, id string, decide func(*contract.Key) (eventType string, proposed contract.Key, err error)) (contract.Key, error)
+}
+
+// KeyUses is when keys were used last, as all gateways know it.
+type KeyUses interface {
+	LastUsed(ctx context.Context, ids []string) (map[string]time.Time, error)
 }

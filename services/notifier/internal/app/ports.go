@@ -45,8 +45,9 @@ type Endpoints interface {
 	// All returns every endpoint.
 	All(ctx context.Context) ([]Endpoint, error)
 	// List returns up to limit endpoints, the newest first, from the first older
-	// than the id before, or the newest where it is empty.
-	List(ctx context.Context, before string, limit int) ([]contract.Webhook, error)
+	// than the id before, or the newest where it is empty: those all of whose
+	// projects a pattern of within matches, or all where there is none.
+	List(ctx context.Context, within []string, before string, limit int) ([]contract.Webhook, error)
 	// Remove forgets an endpoint and its deliveries, or returns contract.ErrNotFound.
 	Remove(ctx context.Context, id string) error
 }

@@ -11,7 +11,7 @@ import (
 // ListWebhooks returns a page of endpoints, the newest first.
 func (a *App) ListWebhooks(ctx context.Context, request contract.ListWebhooks) (contract.WebhookList, error) {
 	limit := pageSize(request.Limit)
-	webhooks, err := a.Endpoints.List(ctx, request.Cursor, limit+1)
+	webhooks, err := a.Endpoints.List(ctx, request.Within, request.Cursor, limit+1)
 	if err != nil {
 		return contract.WebhookList{}, fmt.Errorf("list webhooks: %w", err)
 	}

@@ -29,13 +29,16 @@ type Filter struct {
 	AfterSeq uint64   // only what came later
 }
 
+// keys are what nobody is sent events of, whatever is wanted: they hold hashes.
+const keys = "key"
+
 // Matches tells whether an event of a type, as operation.completed, is wanted.
 func (f Filter) Matches(eventType, project string, seq uint64) bool {
 	if seq <= f.AfterSeq || len(f.Projects) > 0 && !slices.Contains(f.Projects, project) {
 		return false
 	}
 	entity, _, _ := strings.Cut(eventType, ".")
-	return slices.ContainsFunc(f.Events, func(wanted string) bool {
+	return entity != keys && slices.ContainsFunc(f.Events, func(wanted string) bool {
 		return wanted == "*" || wanted == eventType || wanted == entity+".*"
 	})
 }

@@ -12,14 +12,15 @@ import (
 
 // App carries out the commands of the provisioner.
 type App struct {
-	Operations Operations
-	Projects   Projects
-	Open       OpenOperations
-	Workspaces Workspaces
-	View       View
-	Log        Log
-	Lease      contract.Lease
-	Instance   string // names this process in the operations that it runs
+	Operations  Operations
+	Projects    Projects
+	Open        OpenOperations
+	Workspaces  Workspaces
+	Credentials ProjectCredentials
+	View        View
+	Log         Log
+	Lease       contract.Lease
+	Instance    string // names this process in the operations that it runs
 }
 
 // errCancelled ends a use case between two steps.

@@ -107,6 +107,11 @@ func (n nobody) Open(context.Context, string, uint64) ([]contract.Operation, err
 	return nil, n.err
 }
 
+// noCredentials are of no project.
+type noCredentials struct{}
+
+func (noCredentials) Forget(context.Context, string) error { return nil }
+
 // command counts how often it was renewed.
 type command struct {
 	renewed int
@@ -128,7 +133,7 @@ func setUp(kind string) (*app.App, *log, *disk) {
 		l.project = &contract.Project{Slug: "shop", State: contract.ProjectReady, Operation: "earlier"}
 		d.there = true
 	}
-	return &app.App{Operations: l, Projects: l, Open: nobody{}, Workspaces: d, Lease: contract.DefaultLease(), Instance: "p1"}, l, d
+	return &app.App{Operations: l, Projects: l, Open: nobody{}, Workspaces: d, Credentials: noCredentials{}, Lease: contract.DefaultLease(), Instance: "p1"}, l, d
 }
 
 func TestALongStepIsKeptAliveByHeartbeats(t *testing.T) {

@@ -22,7 +22,7 @@ func (a *App) createProject(ctx context.Context, op contract.Operation, w *watch
 	if !domain.KnownTemplate(template) {
 		return contract.NewFailure(contract.ClassUser, "no such template: %q", template), nil
 	}
-	before, err := a.project(ctx, op.Project)
+	before, err := readProject(ctx, a.Projects, op.Project)
 	if err != nil {
 		return nil, err
 	}
@@ -71,10 +71,10 @@ func standing(project *contract.Project, op contract.Operation) (done bool, _ *c
 	return false, contract.NewFailure(contract.ClassUser, "project %s exists already", op.Project)
 }
 
-// project reads a project as the log has it, nil where there is none.
-func (a *App) project(ctx context.Context, slug string) (*contract.Project, error) {
+// readProject reads a project as the log has it, nil where there is none.
+func readProject(ctx context.Context, projects Projects, slug string) (*contract.Project, error) {
 	var project *contract.Project
-	_, err := a.Projects.UpdateProject(ctx, slug, func(now *contract.Project) (string, contract.Project, error) {
+	_, err := projects.UpdateProject(ctx, slug, func(now *contract.Project) (string, contract.Project, error) {
 		project = now
 		return "", contract.Project{}, nil
 	})

@@ -15,8 +15,8 @@ const openPatience = time.Minute
 // endPoll is how often a delete looks whether an operation has ended.
 const endPoll = 200 * time.Millisecond
 
-// deleteProject closes the project to new commands, has the open ones end,
-// removes the workspace, and frees the slug.
+// deleteProject closes the project to new commands and credentials, has the open
+// commands end, removes the workspace and the credentials, and frees the slug.
 //
 // A second delivery goes on where the project stands. A delete that is
 // cancelled or fails on the way leaves the project deleting: another delete
@@ -41,7 +41,11 @@ func (a *App) deleteProject(ctx context.Context, op contract.Operation, w *watch
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	// From here on there is nothing left to save by a cancel.
+	// From here on there is nothing left to save by a cancel. The credentials go
+	// before the slug is free: the next project of that name must not find them.
+	if err := a.Credentials.Forget(ctx, op.Project); err != nil {
+		return nil, fmt.Errorf("delete project %s: %w", op.Project, err)
+	}
 	_, err = a.Projects.UpdateProject(ctx, op.Project, func(now *contract.Project) (string, contract.Project, error) {
 		if now == nil || now.State != contract.ProjectDeleting || now.Operation != op.ID {
 			return "", contract.Project{}, nil

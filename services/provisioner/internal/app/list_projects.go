@@ -24,7 +24,7 @@ func (a *App) ListProjects(ctx context.Context, request contract.ListProjects) (
 	if err != nil {
 		return contract.ProjectList{}, fmt.Errorf("list projects: %w", err)
 	}
-	projects, err := a.View.List(ctx, request.Cursor, limit+1)
+	projects, err := a.View.List(ctx, request.Within, request.Cursor, limit+1)
 	if err != nil {
 		return contract.ProjectList{}, fmt.Errorf("list projects: %w", err)
 	}

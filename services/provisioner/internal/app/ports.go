@@ -67,8 +67,9 @@ type View interface {
 	// Position is the sequence of the last event that the view holds.
 	Position(ctx context.Context) (uint64, error)
 	// List returns up to limit projects that are not deleted, sorted by slug,
-	// from the first after the slug given.
-	List(ctx context.Context, after string, limit int) ([]contract.Project, error)
+	// from the first after the slug given: those that a pattern of within matches,
+	// or all where there is none.
+	List(ctx context.Context, within []string, after string, limit int) ([]contract.Project, error)
 }
 
 // Log tells how far the log of projects goes.

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/database"
 	"github.com/orchard9/rdev/services/audit/internal/app"
 )
 
@@ -62,6 +63,9 @@ func newest(filter app.Filter) (statement string, args []any) {
 	}
 	if len(filter.States) > 0 {
 		add("o.state = any(?)", filter.States)
+	}
+	if len(filter.Within) > 0 {
+		add("o.project like any(?)", database.Like(filter.Within))
 	}
 	if filter.Project != "" {
 		add("o.project = ?", text(filter.Project))

@@ -2,78 +2,81 @@ package httpapi
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
+	"fmt"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strings"
+	"time"
 
-	"github.com/orchard9/rdev/libs/api"
+	"github.com/go-chi/chi/v5"
+
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/gateway/internal/app"
+	"github.com/orchard9/rdev/services/gateway/internal/domain"
 )
 
-// Keys tells whose API key a secret is.
-type Keys interface {
-	// Find returns the key's id and name, or false for a secret that is none.
-	Find(secret string) (id, name string, ok bool)
+// Ring is what API keys are checked against.
+type Ring interface {
+	Check(secret string, from netip.Addr, now time.Time) (app.Pass, error)
 }
-
-// BootstrapKey is the one key of an installation, held as a keyed hash.
-type BootstrapKey struct{ pepper, hash []byte }
-
-// NewBootstrapKey makes the key of its secret.
-func NewBootstrapKey(secret string) BootstrapKey {
-	k := BootstrapKey{pepper: make([]byte, 32)}
-	_, _ = rand.Read(k.pepper) // never fails
-	k.hash = k.sum(secret)
-	return k
-}
-
-func (k BootstrapKey) sum(secret string) []byte {
-	mac := hmac.New(sha256.New, k.pepper)
-	mac.Write([]byte(secret))
-	return mac.Sum(nil)
-}
-
-// Find implements Keys, in constant time.
-func (k BootstrapKey) Find(secret string) (id, name string, ok bool) {
-	return "bootstrap", "bootstrap", hmac.Equal(k.sum(secret), k.hash)
-}
-
-type keyContext struct{ id, name string }
 
 type contextKey struct{}
 
-// authenticate lets nobody in without a key.
-func authenticate(keys Keys) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if known := withKey(keys, r); known != nil {
-				next.ServeHTTP(w, known)
-				return
-			}
+// passOf is what the key of a request lets it do.
+func passOf(r *http.Request) app.Pass {
+	pass, _ := r.Context().Value(contextKey{}).(app.Pass)
+	return pass
+}
+
+// authorized lets a request pass whose key has the scope and, where the path names
+// a project, is good for that.
+func (h *handlers) authorized(scope domain.Scope, next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		secret := secretOf(r)
+		if secret == "" {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			detail := "the API key is not known"
-			if secretOf(r) == "" {
-				detail = "an API key is needed, in the header X-API-Key or Authorization: Bearer"
+			return &contract.Error{Code: contract.CodeUnauthorized, Detail: "an API key is needed, in the header X-API-Key or Authorization: Bearer"}
+		}
+		pass, err := h.Ring.Check(secret, h.Proxies.clientOf(r), time.Now())
+		if err != nil {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			return err
+		}
+		if scope != anyKey && !pass.Has(scope) {
+			return &contract.Error{Code: contract.CodeScopeMissing, Detail: fmt.Sprintf("the API key %q has not the scope %s", pass.Name, scope)}
+		}
+		if project := chi.URLParam(r, "project"); project != "" {
+			if err := requireProject(pass, project); err != nil {
+				return err
 			}
-			api.WriteProblem(w, http.StatusUnauthorized, contract.CodeUnauthorized, detail)
-		})
+		}
+		ctx := context.WithValue(r.Context(), contextKey{}, pass)
+		return next(w, r.WithContext(bus.WithActor(ctx, "key:"+pass.Name)))
 	}
 }
 
-// withKey is the request with its key in the context, nil where it has none that
-// is known.
-func withKey(keys Keys, r *http.Request) *http.Request {
-	id, name, ok := keys.Find(secretOf(r))
-	if !ok {
+// requireProject refuses what a key may not see.
+func requireProject(pass app.Pass, project string) error {
+	if pass.Sees(project) {
 		return nil
 	}
-	ctx := context.WithValue(r.Context(), contextKey{}, keyContext{id: id, name: name})
-	return r.WithContext(bus.WithActor(ctx, "key:"+name))
+	return &contract.Error{Code: contract.CodeProjectNotAllowed, Detail: fmt.Sprintf("the API key %q is for other projects: %s", pass.Name, strings.Join(pass.Projects(), ", "))}
+}
+
+// requireOperation refuses an operation of a project that the request's key may
+// not see, and costs nothing where that is all of them.
+func (h *handlers) requireOperation(ctx context.Context, r *http.Request, id string) error {
+	pass := passOf(r)
+	if pass.Everywhere() {
+		return nil
+	}
+	op, err := h.load(ctx, id)
+	if err != nil {
+		return err
+	}
+	return requireProject(pass, op.Project)
 }
 
 // secretOf is the key that a request carries, "" for none.
@@ -94,8 +97,8 @@ const maxIdempotencyKey = 255
 var traceparentPattern = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
 func askerOf(r *http.Request) (app.Asker, error) {
-	key, _ := r.Context().Value(contextKey{}).(keyContext)
-	asker := app.Asker{Key: key.id, Actor: "key:" + key.name, IdempotencyKey: r.Header.Get("Idempotency-Key")}
+	pass := passOf(r)
+	asker := app.Asker{Key: pass.ID, Actor: "key:" + pass.Name, IdempotencyKey: r.Header.Get("Idempotency-Key")}
 	// One that is malformed starts no trace, as W3C wants it.
 	if trace := r.Header.Get(contract.HeaderTraceparent); traceparentPattern.MatchString(trace) {
 		asker.Traceparent = trace

@@ -57,13 +57,15 @@ type limitRequest struct {
 
 // Limits of a request, in bytes where nothing else is said.
 const (
-	maxScript  = 100_000 // one argument of a program may have 128 KiB
-	maxPrompt  = 200_000
-	maxArgs    = 1000
-	maxArgv    = 100_000
-	maxEnv     = 64 << 10
-	maxWord    = 1000
-	maxTimeout = 24 * time.Hour
+	maxScript = 100_000 // one argument of a program may have 128 KiB
+	maxPrompt = 200_000
+	maxArgs   = 1000
+	maxArgv   = 100_000
+	maxEnv    = 64 << 10
+	maxWord   = 1000
+
+	maxCredentials = 100 // names
+	maxTimeout     = 24 * time.Hour
 )
 
 func (h *handlers) runCommand(w http.ResponseWriter, r *http.Request) error {
@@ -87,7 +89,7 @@ func (h *handlers) runCommand(w http.ResponseWriter, r *http.Request) error {
 // Command checks the request, and is what it asks for.
 func (c CommandRequest) Command() (kind string, cmd contract.Command, err error) {
 	v := validate.New()
-	cmd = contract.Command{Workdir: c.Workdir, Env: c.Env, Timeout: durationOf(v, "timeout", c.Timeout)}
+	cmd = contract.Command{Workdir: c.Workdir, Env: c.Env, Credentials: c.Credentials, Timeout: durationOf(v, "timeout", c.Timeout)}
 	switch c.Kind {
 	case "shell":
 		kind, cmd.Shell = contract.KindShell, c.shell(v)
@@ -166,7 +168,12 @@ func (c CommandRequest) checkCommon(v *validate.Validator) {
 		size += len(name) + len(c.Env[name])
 	}
 	v.Checkf("env", size <= maxEnv, "has more than %d bytes", maxEnv)
-	v.Check("credentials", len(c.Credentials) == 0, "are not available yet: this installation has no vault")
+	v.Checkf("credentials", len(c.Credentials) <= maxCredentials, "must have at most %d names", maxCredentials)
+	for i, name := range c.Credentials {
+		v.EnvName(fmt.Sprintf("credentials[%d]", i), name)
+		_, both := c.Env[name]
+		v.Check(fmt.Sprintf("credentials[%d]", i), !both, "is in env, too")
+	}
 }
 
 // checkForeign refuses what belongs to another kind: it would be ignored, and

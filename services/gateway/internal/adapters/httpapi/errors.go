@@ -18,8 +18,13 @@ import (
 	"github.com/orchard9/rdev/libs/validate"
 )
 
-// errServerStops ends streams when the gateway does. Their clients resume.
-var errServerStops = errors.New("the gateway stops")
+var (
+	// errServerStops ends streams when the gateway does. Their clients resume.
+	errServerStops = errors.New("the gateway stops")
+	// errKeyEnded ends streams whose key does not work any more. Their clients find
+	// out why when they resume.
+	errKeyEnded = errors.New("the API key does not work any more")
+)
 
 // problemOf says what an error looks like over HTTP, nil where it is nobody's
 // but ours.
@@ -39,6 +44,8 @@ func (h *handlers) problemOf(err error) *contract.Error {
 		return &contract.Error{Code: contract.CodeCursorExpired, Detail: err.Error() + "; begin again without a cursor"}
 	case errors.Is(err, bus.ErrFull):
 		return &contract.Error{Code: contract.CodeUnavailable, Detail: "the event log is full; nothing was stored"}
+	case errors.Is(err, errKeyEnded):
+		return &contract.Error{Code: contract.CodeKeyRevoked, Detail: err.Error()}
 	case errors.Is(err, errServerStops):
 		return &contract.Error{Code: contract.CodeUnavailable, Detail: "the gateway stops; ask again"}
 	case errors.Is(err, context.DeadlineExceeded), err != nil && h.Unavailable(err):

@@ -10,6 +10,8 @@ import (
 	"github.com/orchard9/rdev/libs/api"
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/gateway/internal/app"
+	"github.com/orchard9/rdev/services/gateway/internal/domain"
 )
 
 // eventData is the data of a frame of GET /events.
@@ -37,7 +39,12 @@ func (h *handlers) streamEvents(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	query := r.URL.Query()
-	wanted := eventFilter{pattern: query.Get("type"), project: query.Get("project")}
+	wanted := eventFilter{pattern: query.Get("type"), project: query.Get("project"), pass: passOf(r)}
+	if wanted.project != "" {
+		if err := requireProject(wanted.pass, wanted.project); err != nil {
+			return err
+		}
+	}
 	ctx, done := h.streaming(r)
 	defer done()
 	// The response begins at once where the cursor holds, with the cursor: a client
@@ -50,12 +57,12 @@ func (h *handlers) streamEvents(w http.ResponseWriter, r *http.Request) error {
 	}
 	err = h.Log.TailEvents(ctx, after, h.Heartbeat, func(e bus.Event) error {
 		eventType := e.Entity + "." + e.Type
-		if !wanted.matches(e.Project, eventType) {
+		if !wanted.matches(e, eventType) {
 			return nil
 		}
 		return frames{to: to}.send(e.Seq, eventType, eventData{
 			Seq: e.Seq, ID: e.ID, Type: eventType, Entity: e.Entity, Key: e.Key, Time: e.Time,
-			Actor: e.Actor, Project: e.Project, Data: rawJSON(e.Data),
+			Actor: e.Actor, Project: e.Project, Data: dataOf(e),
 		})
 	}, beat)
 	if err != nil && !to.begun() {
@@ -104,9 +111,43 @@ func (h *handlers) eventCursor(r *http.Request) (uint64, error) {
 	return after, nil
 }
 
-// eventFilter chooses events by type, exact or operation.*, and by project.
-type eventFilter struct{ pattern, project string }
+// eventFilter chooses events by type, exact or operation.*, by project, and by
+// what the key may see.
+type eventFilter struct {
+	pattern, project string
+	pass             app.Pass
+}
 
-func (f eventFilter) matches(project, eventType string) bool {
-	return (f.project == "" || f.project == project) && contract.MatchEventType(f.pattern, eventType)
+func (f eventFilter) matches(e bus.Event, eventType string) bool {
+	return (f.project == "" || f.project == e.Project) && contract.MatchEventType(f.pattern, eventType) &&
+		f.pass.Sees(e.Project) && f.pass.Has(scopeOf(e.Entity))
+}
+
+// scopeOf is the scope of whoever may see the events of an entity.
+func scopeOf(entity string) domain.Scope {
+	switch entity {
+	case contract.EntityOperation:
+		return domain.OperationsRead
+	case contract.EntityProject:
+		return domain.ProjectsRead
+	case contract.EntityKey:
+		return domain.AuditRead
+	}
+	return domain.Admin
+}
+
+// dataOf is the body of an event as the API shows it.
+func dataOf(e bus.Event) json.RawMessage {
+	if e.Entity != contract.EntityKey {
+		return rawJSON(e.Data)
+	}
+	key, err := e.APIKey()
+	if err != nil {
+		return rawJSON(nil)
+	}
+	body, err := json.Marshal(viewKey(key, time.Time{}))
+	if err != nil {
+		return rawJSON(nil)
+	}
+	return body
 }

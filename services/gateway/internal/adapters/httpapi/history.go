@@ -22,6 +22,9 @@ func (h *handlers) getHistory(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := h.requireOperation(r.Context(), r, id); err != nil {
+		return err
+	}
 	events, err := h.history(r.Context(), id)
 	if err != nil {
 		return err

@@ -37,7 +37,9 @@ type Config struct {
 	App     *app.App
 	Log     Log
 	Queries Queries
-	Keys    Keys
+	Keys    *app.Keys
+	Ring    Ring
+	Proxies Proxies
 	Health  *service.Health
 	Version string
 	Logger  *slog.Logger
@@ -82,54 +84,36 @@ func New(cfg Config) (*chi.Mux, error) {
 
 	r.Get("/health", cfg.Health.Live)
 	r.Get("/ready", cfg.Health.Ready)
-	r.Get("/version", h.handle(0, h.getVersion))
+	r.Get("/version", h.handle(0, checked(nil, h.getVersion)))
 	r.Get("/openapi.json", h.getSpec)
 	r.Get("/docs", h.getDocs)
 
-	r.Group(func(r chi.Router) {
-		r.Use(authenticate(cfg.Keys))
-
-		// What may wait for the end of an operation sets its own deadlines: see accept.
-		r.Post("/projects", h.handle(0, h.createProject))
-		r.Get("/projects", h.handle(api.TimeoutFastLookup, h.listProjects, "limit", "cursor", "min_seq"))
-		r.Get("/projects/{project}", h.handle(api.TimeoutFastLookup, h.getProject))
-		r.Delete("/projects/{project}", h.handle(0, h.deleteProject))
-		r.Post("/projects/{project}/commands", h.handle(0, h.runCommand))
-
-		r.Get("/operations", h.handle(api.TimeoutFastLookup, h.listOperations, "state", "project", "kind", "since", "limit", "cursor", "min_seq"))
-		r.Get("/operations/{id}", h.handle(0, h.getOperation, "as_of_seq"))
-		r.Post("/operations/{id}/cancel", h.handle(0, h.cancelOperation))
-		r.Get("/operations/{id}/events", h.handle(api.TimeoutFastLookup, h.getHistory))
-		r.Get("/operations/{id}/output", h.handle(0, h.streamOutput, "from_seq"))
-		r.Get("/operations/{id}/output/ws", h.handle(0, h.streamOutputWS, "from_seq"))
-		r.Get("/events", h.handle(0, h.streamEvents, "type", "project", "from_seq"))
-
-		r.Post("/webhooks", h.handle(api.TimeoutStandard, h.createWebhook))
-		r.Get("/webhooks", h.handle(api.TimeoutFastLookup, h.listWebhooks, "limit", "cursor"))
-		r.Get("/webhooks/{webhook}", h.handle(api.TimeoutFastLookup, h.getWebhook))
-		r.Delete("/webhooks/{webhook}", h.handle(api.TimeoutStandard, h.deleteWebhook))
-		r.Get("/webhooks/{webhook}/deliveries", h.handle(api.TimeoutFastLookup, h.listDeliveries, "limit", "cursor"))
-
-		r.Get("/agents", h.handle(api.TimeoutFastLookup, h.listAgents))
-	})
+	for _, route := range h.routes() {
+		r.Method(route.method, route.path, h.handle(route.timeout, h.authorized(route.scope, checked(route.query, route.handler))))
+	}
 	return r, nil
 }
 
 // handle gives a handler its deadline, 0 for none, and its error to writeError.
-// The query parameters are all that it takes: one that is misspelled would
-// change what is asked for, and nobody would know.
-func (h *handlers) handle(timeout time.Duration, f handler, parameters ...string) http.HandlerFunc {
+func (h *handlers) handle(timeout time.Duration, f handler) http.HandlerFunc {
 	if timeout > 0 {
 		f = f.within(timeout)
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
-		err := checkQuery(r, parameters)
-		if err == nil {
-			err = f(w, r)
-		}
-		if err != nil {
+		if err := f(w, r); err != nil {
 			h.writeError(w, r, err)
 		}
+	}
+}
+
+// checked refuses query parameters but those that a handler takes: one that is
+// misspelled would change what is asked for, and nobody would know.
+func checked(parameters []string, f handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := checkQuery(r, parameters); err != nil {
+			return err
+		}
+		return f(w, r)
 	}
 }
 

@@ -83,11 +83,17 @@ func (h *handlers) getOperation(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		if err := requireProject(passOf(r), op.Project); err != nil {
+			return err
+		}
 		writeOperation(w, http.StatusOK, op)
 		return nil
 	}
 	op, err := h.load(ctx, id)
 	if err != nil {
+		return err
+	}
+	if err := requireProject(passOf(r), op.Project); err != nil {
 		return err
 	}
 	writeOperation(w, http.StatusOK, h.awaitPreferred(w, r, op))
@@ -123,6 +129,9 @@ func (h *handlers) cancelOperation(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	return h.accept(w, r, func(ctx context.Context, _ app.Asker) (app.Accepted, error) {
+		if err := h.requireOperation(ctx, r, id); err != nil {
+			return app.Accepted{}, err
+		}
 		return h.App.Cancel(ctx, id)
 	})
 }

@@ -15,11 +15,18 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// streaming is ctx for a stream: done when the client is gone or the gateway stops.
+// streaming is ctx for a stream: done when the client is gone, the gateway stops,
+// or the key does not work any more.
 func (h *handlers) streaming(r *http.Request) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	stop := context.AfterFunc(h.Stopping, func() { cancel(errServerStops) })
-	return ctx, func() { stop(); cancel(nil) }
+	pass := passOf(r)
+	expired := func() bool { return true }
+	if !pass.Until.IsZero() {
+		expired = time.AfterFunc(time.Until(pass.Until), func() { cancel(errKeyEnded) }).Stop
+	}
+	forget := pass.OnRevoked(func() { cancel(errKeyEnded) })
+	return ctx, func() { stop(); expired(); forget(); cancel(nil) }
 }
 
 // cursorOf is where a stream goes on: Last-Event-ID, or from_seq, which names
@@ -59,6 +66,9 @@ func (h *handlers) openOutput(r *http.Request, id string) (output, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), api.TimeoutFastLookup)
 	defer cancel()
+	if err := h.requireOperation(ctx, r, id); err != nil {
+		return nil, err
+	}
 	found, err := h.Log.FollowOutput(ctx, id, how)
 	if errors.Is(err, contract.ErrNotFound) {
 		op, err := h.load(ctx, id)

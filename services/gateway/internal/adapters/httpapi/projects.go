@@ -62,6 +62,9 @@ func (h *handlers) createProject(w http.ResponseWriter, r *http.Request) error {
 	if err := v.Err(); err != nil {
 		return err
 	}
+	if err := requireProject(passOf(r), request.Slug); err != nil {
+		return err
+	}
 	spec := contract.ProjectSpec{Slug: request.Slug, Template: request.Template}
 	return h.accept(w, r, func(ctx context.Context, asker app.Asker) (app.Accepted, error) {
 		return h.App.CreateProject(ctx, asker, spec)
@@ -110,7 +113,9 @@ func (h *handlers) listProjects(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := h.Queries.Projects(r.Context(), contract.ListProjects{Limit: limit, Cursor: r.URL.Query().Get("cursor"), MinSeq: minSeq})
+	page, err := h.Queries.Projects(r.Context(), contract.ListProjects{
+		Limit: limit, Cursor: r.URL.Query().Get("cursor"), MinSeq: minSeq, Within: passOf(r).Projects(),
+	})
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type Queries interface {
 	Projects(ctx context.Context, list contract.ListProjects) (contract.ProjectList, error)
 	Agents(ctx context.Context) (contract.AgentList, error)
 	Webhooks
+	Credentials
 }
 
 func (h *handlers) listOperations(w http.ResponseWriter, r *http.Request) error {
@@ -28,6 +29,12 @@ func (h *handlers) listOperations(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
+	if query.Project != "" {
+		if err := requireProject(passOf(r), query.Project); err != nil {
+			return err
+		}
+	}
+	query.Within = passOf(r).Projects()
 	page, err := h.Queries.Operations(r.Context(), query)
 	if err != nil {
 		return err

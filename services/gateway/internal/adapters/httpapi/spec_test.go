@@ -16,12 +16,13 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/service"
 	"github.com/orchard9/rdev/services/gateway/internal/adapters/httpapi"
+	"github.com/orchard9/rdev/services/gateway/internal/app"
 )
 
 func newAPI(t *testing.T) *chi.Mux {
 	t.Helper()
 	mux, err := httpapi.New(httpapi.Config{
-		Keys: httpapi.NewBootstrapKey("rdev_key"), Health: service.NewHealth("gateway", prometheus.NewRegistry()),
+		Ring: app.NewKeyring(nil), Health: service.NewHealth("gateway", prometheus.NewRegistry()),
 		Version: "v9.8.7", Logger: slog.New(slog.DiscardHandler), Stopping: t.Context(),
 		Unavailable: func(error) bool { return false },
 	})
@@ -85,7 +86,8 @@ func TestEveryRouteIsInTheSpecAndNothingElse(t *testing.T) {
 func TestEveryCodeIsInTheSpec(t *testing.T) {
 	listed, _ := at(document(t, newAPI(t)), "components", "schemas", "Code", "enum").([]any)
 	for _, code := range []contract.Code{
-		contract.CodeInvalidRequest, contract.CodeUnauthorized, contract.CodeNotFound, contract.CodeConflict, contract.CodeIdempotencyMismatch,
+		contract.CodeInvalidRequest, contract.CodeUnauthorized, contract.CodeKeyRevoked, contract.CodeKeyExpired, contract.CodeIPNotAllowed,
+		contract.CodeScopeMissing, contract.CodeProjectNotAllowed, contract.CodeNotFound, contract.CodeConflict, contract.CodeIdempotencyMismatch,
 		contract.CodeTargetNotAllowed, contract.CodeCursorExpired, contract.CodePayloadTooLarge, contract.CodeRateLimited, contract.CodeUnavailable, contract.CodeInternal,
 	} {
 		if !slices.Contains(listed, any(string(code))) {

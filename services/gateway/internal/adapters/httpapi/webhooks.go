@@ -26,6 +26,15 @@ func (h *handlers) createWebhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	pass := passOf(r)
+	if len(request.Projects) == 0 && !pass.Everywhere() {
+		return &contract.Error{Code: contract.CodeProjectNotAllowed, Detail: fmt.Sprintf("the API key %q is not for all projects: name those whose events are wanted in projects", pass.Name)}
+	}
+	for _, project := range request.Projects {
+		if err := requireProject(pass, project); err != nil {
+			return err
+		}
+	}
 	webhook, err := h.Queries.CreateWebhook(r.Context(), request)
 	if err != nil {
 		return err
@@ -41,7 +50,7 @@ func (h *handlers) listWebhooks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := h.Queries.Webhooks(r.Context(), contract.ListWebhooks{Limit: limit, Cursor: r.URL.Query().Get("cursor")})
+	page, err := h.Queries.Webhooks(r.Context(), contract.ListWebhooks{Limit: limit, Cursor: r.URL.Query().Get("cursor"), Within: passOf(r).Projects()})
 	if err != nil {
 		return err
 	}
@@ -58,12 +67,30 @@ func webhookID(r *http.Request) (string, error) {
 	return id, nil
 }
 
+// webhook is one that the request's key may deal with: whose events are all of
+// projects that the key may see.
+func (h *handlers) webhook(r *http.Request, id string) (contract.Webhook, error) {
+	webhook, err := h.Queries.Webhook(r.Context(), id)
+	if err != nil {
+		return webhook, err
+	}
+	pass := passOf(r)
+	seen := pass.Everywhere() || len(webhook.Projects) > 0
+	for _, project := range webhook.Projects {
+		seen = seen && pass.Sees(project)
+	}
+	if !seen {
+		return contract.Webhook{}, &contract.Error{Code: contract.CodeNotFound, Detail: "there is no webhook " + id}
+	}
+	return webhook, nil
+}
+
 func (h *handlers) getWebhook(w http.ResponseWriter, r *http.Request) error {
 	id, err := webhookID(r)
 	if err != nil {
 		return err
 	}
-	webhook, err := h.Queries.Webhook(r.Context(), id)
+	webhook, err := h.webhook(r, id)
 	if err != nil {
 		return err
 	}
@@ -74,6 +101,9 @@ func (h *handlers) getWebhook(w http.ResponseWriter, r *http.Request) error {
 func (h *handlers) deleteWebhook(w http.ResponseWriter, r *http.Request) error {
 	id, err := webhookID(r)
 	if err != nil {
+		return err
+	}
+	if _, err := h.webhook(r, id); err != nil {
 		return err
 	}
 	if err := h.Queries.DeleteWebhook(r.Context(), id); err != nil {
@@ -90,6 +120,9 @@ func (h *handlers) listDeliveries(w http.ResponseWriter, r *http.Request) error 
 	}
 	limit, err := queryLimit(r)
 	if err != nil {
+		return err
+	}
+	if _, err := h.webhook(r, id); err != nil {
 		return err
 	}
 	page, err := h.Queries.Deliveries(r.Context(), contract.ListDeliveries{ID: id, Limit: limit, Cursor: r.URL.Query().Get("cursor")})

@@ -60,3 +60,25 @@ func (g Gateway) DeleteWebhook(ctx context.Context, id string) error {
 func (g Gateway) Deliveries(ctx context.Context, list contract.ListDeliveries) (contract.DeliveryList, error) {
 	return bus.Call[contract.ListDeliveries, contract.DeliveryList](ctx, g.Conn, contract.ServiceNotifier, contract.VerbListDeliveries, list)
 }
+
+// PutCredential sets the value of a credential.
+func (g Gateway) PutCredential(ctx context.Context, put contract.PutCredential) (contract.Credential, error) {
+	return bus.Call[contract.PutCredential, contract.Credential](ctx, g.Conn, contract.ServiceProvisioner, contract.VerbPutCredential, put)
+}
+
+// DeleteCredential removes a credential.
+func (g Gateway) DeleteCredential(ctx context.Context, project, name string) error {
+	_, err := bus.Call[contract.DeleteCredential, contract.CredentialDeleted](ctx, g.Conn, contract.ServiceProvisioner, contract.VerbDeleteCredential,
+		contract.DeleteCredential{Name: name, Project: project})
+	return err
+}
+
+// Credentials lists credentials, without their values.
+func (g Gateway) Credentials(ctx context.Context, list contract.ListCredentials) (contract.CredentialList, error) {
+	return bus.Call[contract.ListCredentials, contract.CredentialList](ctx, g.Conn, contract.ServiceProvisioner, contract.VerbListCredentials, list)
+}
+
+// RotateMaster has the vault wrap its data keys under the current master key.
+func (g Gateway) RotateMaster(ctx context.Context) (contract.MasterRotated, error) {
+	return bus.Call[contract.RotateMaster, contract.MasterRotated](ctx, g.Conn, contract.ServiceProvisioner, contract.VerbRotateMaster, contract.RotateMaster{})
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/database"
 	"github.com/orchard9/rdev/services/notifier/internal/app"
 )
 
@@ -58,11 +59,12 @@ func (p Endpoints) All(ctx context.Context) ([]app.Endpoint, error) {
 }
 
 // List implements app.Endpoints.
-func (p Endpoints) List(ctx context.Context, before string, limit int) ([]contract.Webhook, error) {
+func (p Endpoints) List(ctx context.Context, within []string, before string, limit int) ([]contract.Webhook, error) {
 	endpoints, err := p.query(ctx, `
 		select `+endpointColumns+` from endpoints
-		where $1 = '' or id < $1
-		order by id desc limit $2`, before, limit)
+		where ($1 = '' or id < $1) and (cardinality($3::text[]) = 0 or cardinality(projects) > 0
+			and not exists (select from unnest(projects) as of_it where not of_it like any($3)))
+		order by id desc limit $2`, before, limit, database.Like(within))
 	webhooks := make([]contract.Webhook, 0, len(endpoints))
 	for _, e := range endpoints {
 		webhooks = append(webhooks, e.Webhook)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/database"
 )
 
 // projection is the name of the projects' row in positions.
@@ -78,11 +79,11 @@ func (p Projects) Apply(ctx context.Context, snapshots []Snapshot, last uint64) 
 }
 
 // List implements app.View.
-func (p Projects) List(ctx context.Context, after string, limit int) ([]contract.Project, error) {
+func (p Projects) List(ctx context.Context, within []string, after string, limit int) ([]contract.Project, error) {
 	rows, err := p.Pool.Query(ctx, `
 		select doc, last_seq from projects
-		where state <> $1 and slug > $2
-		order by slug limit $3`, contract.ProjectDeleted, after, limit)
+		where state <> $1 and slug > $2 and (cardinality($4::text[]) = 0 or slug like any($4))
+		order by slug limit $3`, contract.ProjectDeleted, after, limit, database.Like(within))
 	if err != nil {
 		return nil, fmt.Errorf("query projects: %w", err)
 	}

@@ -1,0 +1,72 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/orchard9/rdev/libs/api"
+	"github.com/orchard9/rdev/services/gateway/internal/domain"
+)
+
+// anyKey is the scope of routes that every key may use.
+const anyKey domain.Scope = ""
+
+// route is one call of the API that needs a key.
+type route struct {
+	method, path string
+	// scope is what the key has to have; where the path names a project, the key has
+	// to be good for that, too.
+	scope domain.Scope
+	// timeout is the deadline, 0 where the handler sets its own.
+	timeout time.Duration
+	handler handler
+	// query names all parameters that it takes.
+	query []string
+}
+
+// routes is who may do what: the whole of it.
+func (h *handlers) routes() []route {
+	const (
+		get, put, post, del = http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete
+		fast, standard      = api.TimeoutFastLookup, api.TimeoutStandard
+	)
+	return []route{
+		// What may wait for the end of an operation sets its own deadlines: see accept.
+		{post, "/projects", domain.ProjectsWrite, 0, h.createProject, nil},
+		{get, "/projects", domain.ProjectsRead, fast, h.listProjects, []string{"limit", "cursor", "min_seq"}},
+		{get, "/projects/{project}", domain.ProjectsRead, fast, h.getProject, nil},
+		{del, "/projects/{project}", domain.ProjectsWrite, 0, h.deleteProject, nil},
+		{post, "/projects/{project}/commands", domain.CommandsRun, 0, h.runCommand, nil},
+
+		{get, "/operations", domain.OperationsRead, fast, h.listOperations, []string{"state", "project", "kind", "since", "limit", "cursor", "min_seq"}},
+		{get, "/operations/{id}", domain.OperationsRead, 0, h.getOperation, []string{"as_of_seq"}},
+		{post, "/operations/{id}/cancel", domain.OperationsCancel, 0, h.cancelOperation, nil},
+		{get, "/operations/{id}/events", domain.OperationsRead, fast, h.getHistory, nil},
+		{get, "/operations/{id}/output", domain.OperationsRead, 0, h.streamOutput, []string{"from_seq", "follow"}},
+		{get, "/operations/{id}/output/ws", domain.OperationsRead, 0, h.streamOutputWS, []string{"from_seq", "follow"}},
+		{get, "/events", domain.OperationsRead, 0, h.streamEvents, []string{"type", "project", "from_seq"}},
+
+		{post, "/webhooks", domain.WebhooksWrite, standard, h.createWebhook, nil},
+		{get, "/webhooks", domain.WebhooksRead, fast, h.listWebhooks, []string{"limit", "cursor"}},
+		{get, "/webhooks/{webhook}", domain.WebhooksRead, fast, h.getWebhook, nil},
+		{del, "/webhooks/{webhook}", domain.WebhooksWrite, standard, h.deleteWebhook, nil},
+		{get, "/webhooks/{webhook}/deliveries", domain.WebhooksRead, fast, h.listDeliveries, []string{"limit", "cursor"}},
+
+		{post, "/keys", domain.KeysAdmin, standard, h.createKey, nil},
+		{get, "/keys", domain.KeysAdmin, fast, h.listKeys, []string{"limit", "cursor"}},
+		{get, "/keys/self", anyKey, fast, h.getOwnKey, nil},
+		{get, "/keys/{key}", domain.KeysAdmin, fast, h.getKey, nil},
+		{post, "/keys/{key}/rotate", domain.KeysAdmin, standard, h.rotateKey, nil},
+		{del, "/keys/{key}", domain.KeysAdmin, standard, h.revokeKey, nil},
+
+		{put, "/credentials/{name}", domain.CredentialsWrite, standard, h.putCredential, nil},
+		{del, "/credentials/{name}", domain.CredentialsWrite, standard, h.deleteCredential, nil},
+		{get, "/credentials", domain.CredentialsRead, fast, h.listCredentials, []string{"limit", "cursor"}},
+		{put, "/projects/{project}/credentials/{name}", domain.CredentialsWrite, standard, h.putCredential, nil},
+		{del, "/projects/{project}/credentials/{name}", domain.CredentialsWrite, standard, h.deleteCredential, nil},
+		{get, "/projects/{project}/credentials", domain.CredentialsRead, fast, h.listCredentials, []string{"limit", "cursor"}},
+		{post, "/vault/rotate-master", domain.Admin, api.TimeoutHeavyWrite, h.rotateMaster, nil},
+
+		{get, "/agents", anyKey, fast, h.listAgents, nil},
+	}
+}
