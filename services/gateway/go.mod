@@ -10,7 +10,7 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/nats-io/nats.go v1.55.0
 	github.com/orchard9/rdev/libs v0.0.0
-	github.com/orchard9/rdev/migrations v0.0.0-00010101000000-000000000000
+	github.com/orchard9/rdev/migrations v0.0.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	go.yaml.in/yaml/v3 v3.0.5
