@@ -125,10 +125,9 @@ func newProjectsDeleteCommand(c *cli) *cobra.Command {
 		Example:           "  rdev projects delete shop --yes",
 		ValidArgsFunction: c.completeProjects,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !yes && isTerminal(cmd.InOrStdin()) {
-				if !confirm(cmd, fmt.Sprintf("Delete project %s and all that is in its workspace?", args[0])) {
-					return &exitError{code: exitFailure, err: fmt.Errorf("project %s is left as it is", args[0])}
-				}
+			question := fmt.Sprintf("Delete project %s and all that is in its workspace?", args[0])
+			if err := agreed(cmd, yes, question, "project "+args[0]); err != nil {
+				return err
 			}
 			api, err := c.connect()
 			if err != nil {
@@ -168,8 +167,23 @@ func (c *cli) conclude(cmd *cobra.Command, api *client.Client, accepted client.A
 	if err := outcome(operation.Operation); err != nil || c.json() {
 		return err
 	}
-	_, err = fmt.Fprintln(out, c.style(out).Good("✓")+" "+done)
+	return c.done(cmd, done)
+}
+
+// done tells people what was done.
+func (c *cli) done(cmd *cobra.Command, what string) error {
+	out := cmd.OutOrStdout()
+	_, err := fmt.Fprintln(out, c.style(out).Good("✓")+" "+what)
 	return err
+}
+
+// agreed asks before something that cannot be undone, where a person is there to
+// answer and has not agreed by yes. The error says that it was left.
+func agreed(cmd *cobra.Command, yes bool, question, what string) error {
+	if yes || !isTerminal(cmd.InOrStdin()) || confirm(cmd, question) {
+		return nil
+	}
+	return fmt.Errorf("%s is left as it is", what)
 }
 
 // confirm asks a question that only y answers with yes.

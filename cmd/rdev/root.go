@@ -81,6 +81,8 @@ the one that `+"`rdev up`"+` has started on this machine.`)
 		newOpsCommand(c),
 		newTailCommand(c),
 		newProjectsCommand(c),
+		newKeysCommand(c),
+		newCredentialsCommand(c),
 		newAgentsCommand(c),
 		newDoctorCommand(c),
 		newUpCommand(c),

@@ -25,8 +25,11 @@ func TestMain(m *testing.M) {
 //	await METHOD PATH [N]  waits until the gateway has seen N such requests, 1
 //	seen METHOD PATH N     wants exactly N requests; PATH is a regular expression
 //	exits CODE COMMAND…    wants the exit code of a command
-//	fault PATH STATUS      fails the next request of PATH; status 0 cuts it, late
+//	fault PATH STATUS [CODE DETAIL]
+//	                       fails the next request of PATH; status 0 cuts it, late
 //	                       does so after its effect
+//	holds PROJECT NAME FILE
+//	                       wants the value of a credential, "" for no project
 func TestScripts(t *testing.T) {
 	type gatewayKey struct{}
 	gatewayOf := func(ts *testscript.TestScript) *gatewaytest.Gateway {
@@ -78,7 +81,16 @@ func TestScripts(t *testing.T) {
 					ts.Check(err)
 					fault.Status = status
 				}
+				if len(args) == 4 {
+					fault.Code, fault.Detail = args[2], args[3]
+				}
 				gatewayOf(ts).Fail(fault)
+			},
+			"holds": func(ts *testscript.TestScript, _ bool, args []string) {
+				value, known := gatewayOf(ts).Credential(args[0], args[1])
+				if want := ts.ReadFile(args[2]); !known || value != want {
+					ts.Fatalf("credential %s of %q is %q, want %q", args[1], args[0], value, want)
+				}
 			},
 			"exits": func(ts *testscript.TestScript, _ bool, args []string) {
 				err := ts.Exec(args[1], args[2:]...)

@@ -37,13 +37,12 @@ var errNoTable = errors.New("the table of API keys is not at hand")
 func readPepper(path string) (domain.Pepper, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("GATEWAY_KEY_PEPPER_FILE: %w", err)
+		return domain.Pepper{}, fmt.Errorf("GATEWAY_KEY_PEPPER_FILE: %w", err)
 	}
-	pepper := domain.Pepper(bytes.TrimSpace(text))
-	if len(pepper) < domain.MinPepper {
-		return nil, fmt.Errorf("GATEWAY_KEY_PEPPER_FILE: %s has %d bytes, and at least %d are needed", path, len(pepper), domain.MinPepper)
+	if text = bytes.TrimSpace(text); len(text) < domain.MinPepper {
+		return domain.Pepper{}, fmt.Errorf("GATEWAY_KEY_PEPPER_FILE: %s has %d bytes, and at least %d are needed", path, len(text), domain.MinPepper)
 	}
-	return pepper, nil
+	return domain.NewPepper(text), nil
 }
 
 // followKeys feeds the keyring the log, and goes on where it was after an outage.

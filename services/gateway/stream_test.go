@@ -39,13 +39,24 @@ type stream struct {
 
 func (w *world) open(path, lastEventID string) *stream {
 	w.t.Helper()
+	return w.openWith(w.key, path, lastEventID)
+}
+
+// openAs is open with another key.
+func (w *world) openAs(key, path string) *stream {
+	w.t.Helper()
+	return w.openWith(key, path, "")
+}
+
+func (w *world) openWith(key, path, lastEventID string) *stream {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	w.t.Cleanup(cancel)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+path, http.NoBody)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	request.Header.Set("X-API-Key", w.key)
+	request.Header.Set("X-API-Key", key)
 	request.Header.Set("Accept", "text/event-stream")
 	if lastEventID != "" {
 		request.Header.Set("Last-Event-ID", lastEventID)

@@ -24,6 +24,7 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/testkit"
 	"github.com/orchard9/rdev/services/gateway"
+	"github.com/orchard9/rdev/services/gateway/internal/domain"
 )
 
 // world is gateways with their neighbors, which the test plays: it appends what
@@ -36,6 +37,8 @@ type world struct {
 	key  string // may do everything
 	url  string // of the first gateway
 	stop func() // the first gateway
+
+	withoutTable bool // gateways are started while the database is away
 }
 
 // newWorld makes the world of one test, which runs beside the others.
@@ -78,6 +81,9 @@ func (w *world) start() (url string, stop func()) {
 	testkit.Eventually(w.t, func() error {
 		if a := w.send(call{url: url, method: http.MethodGet, path: "/ready"}); a.status != http.StatusOK {
 			return fmt.Errorf("not ready: %s", a.body)
+		}
+		if a := w.send(call{url: url, method: http.MethodGet, path: "/keys/self", key: domain.NewSecret()}); a.status == http.StatusServiceUnavailable && !w.withoutTable {
+			return fmt.Errorf("the table of keys is not read: %s", a.body)
 		}
 		return nil
 	})
@@ -191,7 +197,13 @@ func (w *world) onLane(lane contract.Lane, id string) {
 
 func (w *world) purgeCommands() {
 	w.t.Helper()
-	stream, err := w.conn.JetStream().Stream(w.t.Context(), contract.StreamCommands)
+	w.purge(contract.StreamCommands)
+}
+
+// purge empties a stream, as age does with the log.
+func (w *world) purge(name string) {
+	w.t.Helper()
+	stream, err := w.conn.JetStream().Stream(w.t.Context(), name)
 	if err != nil {
 		w.t.Fatal(err)
 	}

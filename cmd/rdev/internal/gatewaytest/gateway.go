@@ -1,20 +1,23 @@
-// Package gatewaytest is a gateway for tests of its clients: it keeps projects
-// and operations in memory, plays scripted commands, and can be told to fail.
+// Package gatewaytest is a gateway for tests of its clients: it keeps projects,
+// operations, keys and credentials in memory, plays scripted commands, and can be
+// told to fail.
 // It speaks the REST contract over a real socket.
 package gatewaytest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// Key is the API key that the gateway takes.
+// Key is the API key that the gateway takes, beside those that it has issued.
 const Key = "rdev_test"
 
 // Gateway is a running fake. Its address is Server.URL.
@@ -29,6 +32,10 @@ type Gateway struct {
 	log        []event
 	requests   []Request
 	faults     []Fault
+
+	keys        []*apiKey                // in the order of their creation
+	secrets     int                      // how many were issued
+	credentials map[[2]string]credential // by project and name
 }
 
 // Streaming is the method of an entry that follows a GET among the requests:
@@ -49,6 +56,8 @@ type Fault struct {
 	Path       string // it happens to the next request of this path, or to any where empty
 	Status     int    // answered at once, or 0 to cut the connection
 	RetryAfter string
+	// Code and Detail are those of the problem, with a status; UNAVAILABLE where empty.
+	Code, Detail string
 	// Late lets the request take effect before the connection is cut, so that
 	// the client can not tell.
 	Late bool
@@ -68,7 +77,9 @@ type event struct {
 
 // New starts a gateway with the projects given. Close it.
 func New(projects ...string) *Gateway {
-	g := &Gateway{projects: projects, byKey: map[string]string{}}
+	g := &Gateway{
+		projects: projects, byKey: map[string]string{}, keys: []*apiKey{firstKey()}, credentials: map[[2]string]credential{},
+	}
 	g.changed = sync.NewCond(&g.mu)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ready", g.plain(`{"status":"ready"}`))
@@ -86,6 +97,12 @@ func New(projects ...string) *Gateway {
 	mux.HandleFunc("GET /operations/{id}/events", g.history)
 	mux.HandleFunc("GET /operations/{id}/output", g.output)
 	mux.HandleFunc("GET /events", g.follow)
+	mux.HandleFunc("POST /keys", g.createKey)
+	mux.HandleFunc("GET /keys", g.listKeys)
+	mux.HandleFunc("GET /keys/{key}", g.key(g.getKey))
+	mux.HandleFunc("POST /keys/{key}/rotate", g.key(g.rotateKey))
+	mux.HandleFunc("DELETE /keys/{key}", g.key(g.revokeKey))
+	g.credentialRoutes(mux)
 	g.Server = httptest.NewServer(g.edge(mux))
 	return g
 }
@@ -121,13 +138,15 @@ func (g *Gateway) edge(next http.Handler) http.Handler {
 		})
 		g.changed.Broadcast()
 		fault, failing := g.takeFault(r.URL.Path)
+		key := g.bearer(secretOf(r))
+		revoked := key != nil && key.RevokedAt != nil
 		g.mu.Unlock()
 		switch {
 		case failing && fault.Status != 0:
 			if fault.RetryAfter != "" {
 				w.Header().Set("Retry-After", fault.RetryAfter)
 			}
-			problem(w, fault.Status, "UNAVAILABLE", "the gateway is busy")
+			problem(w, fault.Status, cmp.Or(fault.Code, "UNAVAILABLE"), cmp.Or(fault.Detail, "the gateway is busy"))
 			return
 		case failing && fault.Late:
 			next.ServeHTTP(httptest.NewRecorder(), r)
@@ -136,12 +155,20 @@ func (g *Gateway) edge(next http.Handler) http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 		open := r.URL.Path == "/ready" || r.URL.Path == "/version"
-		if !open && r.Header.Get("Authorization") != "Bearer "+Key {
+		switch {
+		case !open && key == nil:
 			problem(w, http.StatusUnauthorized, "UNAUTHORIZED", "the API key is not known")
-			return
+		case !open && revoked:
+			problem(w, http.StatusUnauthorized, "KEY_REVOKED", "the API key was revoked")
+		default:
+			next.ServeHTTP(w, r)
 		}
-		next.ServeHTTP(w, r)
 	})
+}
+
+// secretOf is the secret that a request carries.
+func secretOf(r *http.Request) string {
+	return strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 }
 
 func (g *Gateway) takeFault(path string) (Fault, bool) {

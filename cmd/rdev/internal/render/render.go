@@ -156,3 +156,14 @@ func Cut(text string, most int) string {
 	}
 	return string(runes[:most-1]) + "…"
 }
+
+// Ago is when something was, or will be, from now: 5m ago, in 9d, or never.
+func Ago(now time.Time, then *time.Time) string {
+	switch {
+	case then == nil || then.IsZero():
+		return "never"
+	case then.After(now):
+		return "in " + Age(*then, now)
+	}
+	return Age(now, *then) + " ago"
+}

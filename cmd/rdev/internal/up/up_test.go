@@ -18,6 +18,7 @@ func TestSIGTERMEndsEverythingAndLeavesNoProcess(t *testing.T) {
 	i.must("projects", "create", "shop")
 	op := strings.TrimSpace(i.must("run", "--detach", "--", "sh", "-c", "setsid sleep 1000 & sleep 1000"))
 	awaitState(t, i, op, "running")
+	master := masterKey(t, home)
 	i.stop()
 	if left := processesOf(t, home); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
@@ -31,7 +32,28 @@ func TestSIGTERMEndsEverythingAndLeavesNoProcess(t *testing.T) {
 	if out := i.must("ops", "get", op); !strings.Contains(out, "failed") || !strings.Contains(out, "rdev was stopped") {
 		t.Errorf("the operation that was stopped:\n%s", out)
 	}
+	if masterKey(t, home) != master {
+		t.Error("the vault's master key is not kept")
+	}
 	i.stop()
+}
+
+// masterKey reads the vault's, which nobody else may.
+func masterKey(t *testing.T, home string) string {
+	t.Helper()
+	path := filepath.Join(home, "master-key")
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mode := info.Mode().Perm(); mode != 0o600 {
+		t.Errorf("the mode of the master key is %o", mode)
+	}
+	key, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(key)
 }
 
 func TestASecondRdevOnTheSameHomeIsRefused(t *testing.T) {

@@ -149,6 +149,8 @@ func TestOnlyWhatMayBeginASecretIsHeldBack(t *testing.T) {
 	s := redact.New(map[string]string{"T": "secret-of-mine"}).Stream()
 	for _, step := range []struct{ piece, out string }{
 		{"a line\n", "a line\n"},
+		{"magic", "magi"}, // as base64 of the secret begins with c
+		{"\n", "c\n"},
 		{"secret-", ""},
 		{"less\nsec", "secret-less\n"},
 		{"ret-of-mine", "[redacted:T]"},

@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"hash"
 	"hash/crc32"
 	"strings"
+	"sync"
 )
 
 // The secret of an API key is
@@ -67,17 +69,29 @@ func checksum(text string) string {
 }
 
 // Pepper is the secret of the gateways under which they hash those of keys.
-type Pepper []byte
+type Pepper struct{ macs *sync.Pool }
 
 // MinPepper is the least that a pepper has, in bytes.
 const MinPepper = 32
 
-// Hash is what is kept of a secret.
-func (p Pepper) Hash(secret string) []byte {
-	mac := hmac.New(sha256.New, p)
-	mac.Write([]byte(secret))
-	return mac.Sum(nil)
+// NewPepper is safe for concurrent use.
+func NewPepper(secret []byte) Pepper {
+	return Pepper{&sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}}
 }
 
+// Hash is what is kept of a secret.
+func (p Pepper) Hash(secret string) []byte { return p.sum(secret, nil) }
+
 // Matches compares a secret with what was kept of it, in constant time.
-func (p Pepper) Matches(secret string, hash []byte) bool { return hmac.Equal(p.Hash(secret), hash) }
+func (p Pepper) Matches(secret string, kept []byte) bool {
+	var sum [sha256.Size]byte
+	return hmac.Equal(p.sum(secret, sum[:0]), kept)
+}
+
+func (p Pepper) sum(secret string, to []byte) []byte {
+	mac := p.macs.Get().(hash.Hash) //nolint:forcetypeassert // there is nothing else in it
+	defer p.macs.Put(mac)
+	mac.Reset()
+	mac.Write([]byte(secret))
+	return mac.Sum(to)
+}

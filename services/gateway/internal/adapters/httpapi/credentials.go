@@ -27,14 +27,14 @@ type putCredentialRequest struct {
 	Projects []string `json:"projects"` // whose commands may name it; of the installation's only
 }
 
-// projectOf is the project of a credential: the one in the path, or "" for one of
+// projectOf is the project that a request is about: the one in the path, or "" for
 // the installation, with which a key for some projects has nothing to do.
 func projectOf(r *http.Request) (string, error) {
 	if chi.URLParam(r, "project") != "" {
 		return slugOf(r)
 	}
 	if pass := passOf(r); !pass.Everywhere() {
-		return "", &contract.Error{Code: contract.CodeProjectNotAllowed, Detail: fmt.Sprintf("the API key %q is not for all projects; credentials of a project are at /projects/{project}/credentials", pass.Name)}
+		return "", &contract.Error{Code: contract.CodeProjectNotAllowed, Detail: fmt.Sprintf("the API key %q is not for all projects; what belongs to one is below /projects/{project}", pass.Name)}
 	}
 	return "", nil
 }
@@ -99,6 +99,9 @@ func (h *handlers) listCredentials(w http.ResponseWriter, r *http.Request) error
 
 // rotateMaster has the vault wrap its data keys under the current master key.
 func (h *handlers) rotateMaster(w http.ResponseWriter, r *http.Request) error {
+	if _, err := projectOf(r); err != nil {
+		return err
+	}
 	rotated, err := h.Queries.RotateMaster(r.Context())
 	if err != nil {
 		return err

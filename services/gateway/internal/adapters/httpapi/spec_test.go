@@ -17,12 +17,13 @@ import (
 	"github.com/orchard9/rdev/libs/service"
 	"github.com/orchard9/rdev/services/gateway/internal/adapters/httpapi"
 	"github.com/orchard9/rdev/services/gateway/internal/app"
+	"github.com/orchard9/rdev/services/gateway/internal/domain"
 )
 
 func newAPI(t *testing.T) *chi.Mux {
 	t.Helper()
 	mux, err := httpapi.New(httpapi.Config{
-		Ring: app.NewKeyring(nil), Health: service.NewHealth("gateway", prometheus.NewRegistry()),
+		Ring: app.NewKeyring(domain.NewPepper(nil)), Health: service.NewHealth("gateway", prometheus.NewRegistry()),
 		Version: "v9.8.7", Logger: slog.New(slog.DiscardHandler), Stopping: t.Context(),
 		Unavailable: func(error) bool { return false },
 	})

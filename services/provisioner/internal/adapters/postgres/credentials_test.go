@@ -50,9 +50,12 @@ func TestForgettingAProjectWaitsForThePutThatIsUnderWay(t *testing.T) {
 	decided, goOn := make(chan struct{}), make(chan struct{})
 	put, forgotten := make(chan error, 1), make(chan error, 1)
 	go func() {
-		put <- credentials.Put(t.Context(), "shop", "TOKEN", func(context.Context, *app.SealedCredential) (app.SealedCredential, error) {
+		put <- credentials.Put(t.Context(), "shop", "TOKEN", func(ctx context.Context, _ *app.SealedCredential) (app.SealedCredential, error) {
 			close(decided)
-			<-goOn
+			select {
+			case <-goOn:
+			case <-ctx.Done():
+			}
 			return sealed("shop", "TOKEN"), nil
 		})
 	}()
