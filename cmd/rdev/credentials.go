@@ -161,7 +161,7 @@ the master key before can be taken out of the configuration.`,
 			if c.json() {
 				return writeJSON(cmd.OutOrStdout(), rotated)
 			}
-			return c.done(cmd, fmt.Sprintf("all %d data keys are under master key %s: %d were wrapped again, %d were already",
+			return c.done(cmd, fmt.Sprintf("all %d data keys are under master key %s: %d wrapped again, %d were already",
 				rotated.Rewrapped+rotated.Kept, render.Line(rotated.MasterKey), rotated.Rewrapped, rotated.Kept))
 		},
 	}

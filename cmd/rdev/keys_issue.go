@@ -19,10 +19,10 @@ func newKeysCreateCommand(c *cli) *cobra.Command {
 		Long: `Create an API key. Its secret goes to stdout, and nothing else does; it is told
 this once. A key can only give what it has: its own scopes, in its own projects.
 
-Scopes are ` + strings.Join(scopes()[:6], ", ") + `,
-` + strings.Join(scopes()[6:12], ", ") + `,
-` + strings.Join(scopes()[12:], ", ") + `; "operations:*" stands for all that begin so, and admin
-for everything.`,
+Scopes are ` + strings.Join(scopes()[:5], ", ") + `,
+` + strings.Join(scopes()[5:9], ", ") + `,
+` + strings.Join(scopes()[9:], ", ") + `.
+"operations:*" stands for all that begin so, and admin for everything.`,
 		Example: `  RDEV_API_KEY=$(rdev keys create ci --scope commands:run,operations:read --project shop)
   rdev keys create bots --scope 'operations:*' --project 'ci-*' --allow-ip 10.0.0.0/8 --expires 720h
   rdev keys create boss --scope admin --expires 2026-12-31T00:00:00Z -o json`,
@@ -53,7 +53,7 @@ for everything.`,
 			if err := c.writeSecret(cmd, key); err != nil || c.json() {
 				return err
 			}
-			c.note(cmd, "key %s (%s) may %s in %s; its secret is told this once",
+			c.note(cmd, "key %s (%s) has %s in %s; its secret is told this once",
 				render.Line(key.Name), render.Line(key.ID), listed(key.Scopes, "-"), listed(key.Projects, "all projects"))
 			return nil
 		},

@@ -146,3 +146,14 @@ func TestAnEventIsOneLine(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestWhenSomethingIsCanLieBehindAheadOrNowhere(t *testing.T) {
+	now := time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC)
+	for want, then := range map[string]*time.Time{
+		"never": nil, "3h ago": new(now.Add(-3 * time.Hour)), "in 29d": new(now.Add(29*24*time.Hour + time.Hour)), "0s ago": &now,
+	} {
+		if got := render.Ago(now, then); got != want {
+			t.Errorf("%v is %q, want %q", then, got, want)
+		}
+	}
+}

@@ -63,19 +63,19 @@ func (h home) firstKey(ctx context.Context, cfg gateway.Config, log *slog.Logger
 }
 
 // secret reads a file that only its owner can read, or makes it.
-func (h home) secret(name, prefix string) (secret string, created bool, err error) {
+func (h home) secret(name string) (string, error) {
 	text, err := os.ReadFile(h.path(name))
 	if err == nil {
-		if secret = strings.TrimSpace(string(text)); secret != "" {
-			return secret, false, nil
+		if secret := strings.TrimSpace(string(text)); secret != "" {
+			return secret, nil
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", false, fmt.Errorf("read %s: %w", name, err)
+		return "", fmt.Errorf("read %s: %w", name, err)
 	}
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
-	secret = prefix + hex.EncodeToString(random)
-	return secret, true, h.write(name, []byte(secret+"\n"))
+	secret := hex.EncodeToString(random)
+	return secret, h.write(name, []byte(secret+"\n"))
 }
 
 // masterKey is the path of the vault's master keys, made with one where there is
@@ -133,7 +133,7 @@ func startNATS(cfg Config, home home, log *slog.Logger) (*embedded.Server, error
 	if err := errors.Join(err, portErr); err != nil {
 		return nil, fmt.Errorf("RDEV_NATS_ADDR: %w", err)
 	}
-	password, _, err := home.secret("nats-password", "")
+	password, err := home.secret("nats-password")
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 	if err := home.forget(); err != nil {
 		return err
 	}
-	if _, _, err := home.secret("key-pepper", ""); err != nil {
+	if _, err := home.secret("key-pepper"); err != nil {
 		return err
 	}
 	database, err := local.Start(ctx, local.Options{

@@ -31,7 +31,9 @@ func open(t *testing.T, answer func(contract.OpenCredentials) (contract.SealedCr
 			})
 		}
 		if err == nil {
-			err = conn.Ready(t.Context()) // the server knows who answers
+			ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+			defer cancel()
+			err = conn.Ready(ctx) // the server knows who answers
 		}
 		if err != nil {
 			t.Fatal(err)
