@@ -15,6 +15,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/sys/unix"
+
+	"github.com/orchard9/rdev/libs/bus/access"
 )
 
 // ErrLocked is returned where another process uses the store.
@@ -29,8 +31,11 @@ type Options struct {
 	Dir  string // of the store; made where it is missing
 	Host string // 127.0.0.1 where empty
 	Port int    // 0 picks a free one
-	// User and Password are asked of clients; nothing where empty.
+	// User and Password are asked of clients; nothing where empty. Whoever has them
+	// may do everything.
 	User, Password string
+	// Users are further ones, each with its nkey.
+	Users []User
 	// Unsynced acknowledges before the disk has it: fast, and a power failure
 	// loses the last two minutes. For tests.
 	Unsynced bool
@@ -39,6 +44,13 @@ type Options struct {
 	// MaxStore bounds what all streams may take on disk, in bytes; 48 GiB where 0.
 	MaxStore int64
 	Log      *slog.Logger
+}
+
+// User is one that may do what it says and no more.
+type User struct {
+	access.User
+
+	PublicKey string // of its nkey
 }
 
 // Cluster tells a server its route port and all members' routes.
@@ -93,7 +105,7 @@ func start(o Options) (*server.Server, error) {
 	}
 	options := &server.Options{
 		ServerName: name, Host: host, Port: port,
-		Username: o.User, Password: password,
+		Users: withPassword(o.User, password), Nkeys: withNKeys(o.Users),
 		JetStream: true, StoreDir: o.Dir, SyncAlways: !o.Unsynced,
 		JetStreamMaxStore: maxStore, JetStreamMaxMemory: 1 << 30,
 		NoSigs: true, DisableJetStreamBanner: true,
@@ -115,6 +127,28 @@ func start(o Options) (*server.Server, error) {
 		return nil, fmt.Errorf("the NATS server did not start on %s:%d: %s", host, o.Port, log.last())
 	}
 	return s, nil
+}
+
+func withPassword(name, hash string) []*server.User {
+	if name == "" {
+		return nil
+	}
+	return []*server.User{{Username: name, Password: hash}}
+}
+
+// answerWithin is for how long a user may answer a request that it got.
+const answerWithin = time.Minute
+
+func withNKeys(users []User) []*server.NkeyUser {
+	var all []*server.NkeyUser
+	for _, u := range users {
+		all = append(all, &server.NkeyUser{Nkey: u.PublicKey, Permissions: &server.Permissions{
+			Publish:   &server.SubjectPermission{Allow: u.Publish, Deny: u.Never},
+			Subscribe: &server.SubjectPermission{Allow: u.Subscribe},
+			Response:  &server.ResponsePermission{MaxMsgs: 1, Expires: answerWithin},
+		}})
+	}
+	return all
 }
 
 // hashed is what the server keeps of a password. It is random and long, so the

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nkeys"
+
+	"github.com/orchard9/rdev/libs/bus/access"
 )
 
 // natsSecrets are the certificate of the NATS servers, the seed of each user's
@@ -18,14 +20,14 @@ func natsSecrets(o Options, a *authority) ([]Secret, error) {
 	secrets := []Secret{
 		secret("rdev-nats-tls", map[string]string{"ca.crt": a.pem, "tls.crt": certificate, "tls.key": key}),
 	}
-	all := users()
-	for i := range all {
+	var all []user
+	for _, u := range access.Users() {
 		seed, public, err := newUser()
 		if err != nil {
-			return nil, fmt.Errorf("make the NATS user %s: %w", all[i].name, err)
+			return nil, fmt.Errorf("make the NATS user %s: %w", u.Name, err)
 		}
-		all[i].nkey = public
-		secrets = append(secrets, secret("rdev-nats-"+all[i].name, map[string]string{"seed": seed}))
+		all = append(all, user{User: u, nkey: public})
+		secrets = append(secrets, secret("rdev-nats-"+u.Name, map[string]string{"seed": seed}))
 	}
 	return append(secrets, secret("rdev-nats-auth", map[string]string{"auth.conf": authorization(all)})), nil
 }

@@ -10,13 +10,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
-	"github.com/orchard9/rdev/libs/bus/embedded"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/gateway"
 )
@@ -123,26 +120,4 @@ func (h home) forget() error {
 		return fmt.Errorf("remove ready.json: %w", err)
 	}
 	return nil
-}
-
-// startNATS starts the server. Its store's lock is what keeps a second rdev off
-// the home. A password keeps out what runs on this machine, as an agent does.
-func startNATS(cfg Config, home home, log *slog.Logger) (*embedded.Server, error) {
-	host, portText, err := net.SplitHostPort(cfg.NATSAddr)
-	port, portErr := strconv.Atoi(portText)
-	if err := errors.Join(err, portErr); err != nil {
-		return nil, fmt.Errorf("RDEV_NATS_ADDR: %w", err)
-	}
-	password, err := home.secret("nats-password")
-	if err != nil {
-		return nil, err
-	}
-	server, err := embedded.Start(embedded.Options{
-		Dir: home.path("nats"), Host: host, Port: port, User: "rdev", Password: password,
-		Unsynced: cfg.Unsynced, Log: log.With("service", "nats"),
-	})
-	if errors.Is(err, embedded.ErrLocked) {
-		return nil, fmt.Errorf("%w on %s: use it, stop it, or set another RDEV_HOME", ErrRunning, home.dir)
-	}
-	return server, err
 }

@@ -13,10 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/orchard9/rdev/libs/bus"
-	"github.com/orchard9/rdev/libs/bus/embedded"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/database/local"
 	"github.com/orchard9/rdev/libs/envutil"
@@ -120,7 +117,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 		URL: "http://" + listener.Addr().String(), NATSURL: server.URL(), APIKeyFile: home.path("api-key"), PID: os.Getpid(),
 	}
 	gatewayConfig := gateway.Config{
-		NATS: natsOf(server), DatabaseURL: database.URL(""), KeyPepper: home.path("key-pepper"),
+		NATS: server.as(contract.ServiceGateway), DatabaseURL: database.URL(""), KeyPepper: home.path("key-pepper"),
 		Replicas: 1, Listener: listener, Lease: cfg.Lease,
 	}
 	if state.NewKey, err = home.firstKey(ctx, gatewayConfig, log.With("service", "gateway")); err != nil {
@@ -159,8 +156,7 @@ func databasePart(database *local.Server) service.Part {
 
 // services are the five, in the order of their start: the gateway is the last
 // to start and the first to stop.
-func (cfg Config) services(home home, server *embedded.Server, database *local.Server, gatewayConfig gateway.Config, log *slog.Logger) ([]service.Part, error) {
-	inProcess := natsOf(server)
+func (cfg Config) services(home home, server *natsServer, database *local.Server, gatewayConfig gateway.Config, log *slog.Logger) ([]service.Part, error) {
 	url := database.URL("")
 
 	notifierConfig, err := envutil.LoadFrom[notifier.Config](map[string]string{
@@ -169,18 +165,18 @@ func (cfg Config) services(home home, server *embedded.Server, database *local.S
 	if err != nil {
 		return nil, err
 	}
-	notifierConfig.NATS = inProcess
-	auditConfig := audit.Config{NATS: inProcess, DatabaseURL: url, Lease: cfg.Lease}
+	notifierConfig.NATS = server.as(contract.ServiceNotifier)
+	auditConfig := audit.Config{NATS: server.as(contract.ServiceAudit), DatabaseURL: url, Lease: cfg.Lease}
 	masterKey, err := home.masterKey()
 	if err != nil {
 		return nil, err
 	}
 	provisionerConfig := provisioner.Config{
-		NATS: inProcess, DatabaseURL: url, Workspaces: home.path("workspaces"), Lease: cfg.Lease,
+		NATS: server.as(contract.ServiceProvisioner), DatabaseURL: url, Workspaces: home.path("workspaces"), Lease: cfg.Lease,
 		Runtime: cfg.Runtime, Pods: cfg.Pods, MasterKey: provisioner.MasterKey{File: masterKey},
 	}
 	cfg.Executor.Runtime = cfg.Runtime
-	cfg.Executor.NATS, cfg.Executor.Lease = inProcess, cfg.Lease
+	cfg.Executor.NATS, cfg.Executor.Lease = server.as(contract.ServiceExecutor), cfg.Lease
 	cfg.Executor.Runner, cfg.Executor.EndRunsOnStop = cfg.Runner, true
 	if cfg.Executor.Path == "" && cfg.Runtime != contract.RuntimeKube {
 		cfg.Executor.Path = cfg.Path
@@ -199,8 +195,8 @@ func part[C any](name string, run func(context.Context, C, *slog.Logger) error, 
 	return service.Part{Name: name, Run: func(ctx context.Context) error { return run(ctx, cfg, log.With("service", name)) }}
 }
 
-func connect(ctx context.Context, server *embedded.Server, cfg Config, log *slog.Logger) (*bus.Conn, error) {
-	conn, err := bus.Connect(ctx, bus.Options{NATS: natsOf(server), Service: "up", Log: log})
+func connect(ctx context.Context, server *natsServer, cfg Config, log *slog.Logger) (*bus.Conn, error) {
+	conn, err := bus.Connect(ctx, bus.Options{NATS: server.asOperator(), Service: "up", Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -216,11 +212,6 @@ func connect(ctx context.Context, server *embedded.Server, cfg Config, log *slog
 		return nil, err
 	}
 	return conn, nil
-}
-
-// natsOf is how to reach the server without the network.
-func natsOf(server *embedded.Server) bus.Settings {
-	return bus.Settings{URL: server.URL(), More: []nats.Option{nats.InProcessServer(server.Server)}}
 }
 
 // awaitServices returns once all five answer.

@@ -1,0 +1,152 @@
+// Package access is who may do what on NATS: the subjects of each service, which
+// may do what it does and no more. What the services do is in libs/bus.
+package access
+
+import "github.com/orchard9/rdev/libs/contract"
+
+// User is one of NATS, with the subjects that it may use. It may answer requests
+// besides. Without any subject it may use all.
+type User struct {
+	Name      string
+	Publish   []string
+	Never     []string // but not publish this
+	Subscribe []string
+}
+
+// Operator is the user of people with the nats CLI.
+const Operator = "operator"
+
+// Users are those of an installation: the services and the operator.
+func Users() []User {
+	return []User{
+		gatewayUser(), executorUser(), provisionerUser(), auditUser(), notifierUser(),
+		{Name: Operator},
+	}
+}
+
+// service is what every service may: answer requests, and read the log.
+func service(name string, more ...[]string) User {
+	u := User{
+		Name:      name,
+		Publish:   []string{msgGet(contract.StreamEvents)},
+		Subscribe: []string{"_INBOX." + name + ".>", "$SRV.>", contract.ServiceSubject(name, "*")},
+	}
+	for _, some := range more {
+		u.Publish = append(u.Publish, some...)
+	}
+	return u
+}
+
+// gatewayUser makes the streams and consumers, and reads its own and the one of
+// API keys, but none of those that other services read.
+func gatewayUser() User {
+	u := service(contract.ServiceGateway,
+		appends(contract.EntityOperation, "pending", "cancel_requested", "cancelled"),
+		appends(contract.EntityKey, "created", "rotated", "revoked"),
+		projects(contract.ConsumerKeys),
+		vault(),
+		[]string{
+			contract.CancelSignal("*"), "rdev.cmd.*.*.*",
+			contract.ServiceSubject(contract.ServiceAudit, "*"),
+			contract.ServiceSubject(contract.ServiceExecutor, "*"), contract.ServiceSubject(contract.ServiceNotifier, "*"),
+			msgGet(contract.StreamOutput), directGet(contract.StreamEvents), directGet(contract.StreamOutput),
+			"$JS.API.CONSUMER.INFO." + contract.StreamEvents + ".*",
+			"$JS.API.CONSUMER.MSG.NEXT." + contract.StreamEvents + ".*",
+			"$JS.API.CONSUMER.DELETE." + contract.StreamEvents + ".*",
+		})
+	for _, stream := range contract.Streams() {
+		for _, verb := range []string{"CREATE", "UPDATE", "INFO"} {
+			u.Publish = append(u.Publish, "$JS.API.STREAM."+verb+"."+stream.Name)
+		}
+		u.Publish = append(u.Publish, "$JS.API.CONSUMER.CREATE."+stream.Name+".>")
+	}
+	for _, consumer := range contract.Consumers(contract.DefaultLease()) {
+		if consumer.Stream == contract.StreamEvents && consumer.Name != contract.ConsumerKeys {
+			u.Never = append(u.Never, "$JS.API.CONSUMER.MSG.NEXT."+consumer.Stream+"."+consumer.Name,
+				"$JS.API.CONSUMER.DELETE."+consumer.Stream+"."+consumer.Name)
+		}
+	}
+	u.Subscribe = append(u.Subscribe, contract.SubjectEventLive, contract.OutputSubject("*"))
+	return u
+}
+
+// vault is what the gateway asks of the provisioner: everything but the values of
+// credentials, which are for executors.
+func vault() []string {
+	var all []string
+	for _, verb := range []string{
+		contract.VerbListProjects, contract.VerbPutCredential, contract.VerbDeleteCredential, contract.VerbListCredentials, contract.VerbRotateMaster,
+	} {
+		all = append(all, contract.ServiceSubject(contract.ServiceProvisioner, verb))
+	}
+	return all
+}
+
+func executorUser() User {
+	u := service(contract.ServiceExecutor,
+		appends(contract.EntityOperation, "running", "completed", "failed", "cancelled"),
+		reads(contract.StreamCommands, contract.ConsumerExecutor),
+		[]string{
+			contract.OutputAppendSubject("*"), msgGet(contract.StreamOutput),
+			contract.ServiceSubject(contract.ServiceProvisioner, contract.VerbOpenCredentials),
+		})
+	u.Subscribe = append(u.Subscribe, contract.SubjectSignalAll)
+	return u
+}
+
+func provisionerUser() User {
+	return service(contract.ServiceProvisioner,
+		appends(contract.EntityOperation, "running", "completed", "failed", "cancelled", "cancel_requested"),
+		appends(contract.EntityProject, "*"),
+		reads(contract.StreamCommands, contract.ConsumerProvisioner),
+		projects(contract.ConsumerProjects),
+		[]string{contract.CancelSignal("*"), contract.ServiceSubject(contract.ServiceAudit, contract.VerbListOperations)})
+}
+
+func auditUser() User {
+	return service(contract.ServiceAudit,
+		appends(contract.EntityOperation, "failed"),
+		projects(contract.ConsumerAudit),
+		[]string{msgGet(contract.StreamCommands), directGet(contract.StreamEvents)})
+}
+
+func notifierUser() User {
+	return service(contract.ServiceNotifier,
+		reads(contract.StreamEvents, contract.ConsumerNotifier),
+		reads(contract.StreamHooks, contract.ConsumerDeliver),
+		[]string{
+			contract.HookDue("*", "*"), contract.HookRetry("*", "*"),
+			"$JS.API.STREAM.INFO." + contract.StreamEvents, "$JS.API.STREAM.INFO." + contract.StreamHooks, "$JS.API.STREAM.PURGE." + contract.StreamHooks,
+		})
+}
+
+// appends are the events that a service may append to the log.
+func appends(entity string, types ...string) []string {
+	var all []string
+	for _, eventType := range types {
+		all = append(all, contract.AppendSubject(entity, eventType, "*"))
+	}
+	return all
+}
+
+// reads is all that the reader of a durable consumer asks for.
+func reads(stream, consumer string) []string {
+	return []string{
+		"$JS.API.CONSUMER.INFO." + stream + "." + consumer,
+		"$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer,
+		"$JS.ACK." + stream + "." + consumer + ".>",
+		"$JS.ACK.*.*." + stream + "." + consumer + ".>", // as newer servers write it
+	}
+}
+
+// projects is what a projection of the log asks for: it also sets its consumer to
+// where the view stands.
+func projects(consumer string) []string {
+	return append(reads(contract.StreamEvents, consumer),
+		"$JS.API.STREAM.INFO."+contract.StreamEvents,
+		"$JS.API.CONSUMER.RESET."+contract.StreamEvents+"."+consumer)
+}
+
+func msgGet(stream string) string { return "$JS.API.STREAM.MSG.GET." + stream }
+
+func directGet(stream string) string { return "$JS.API.DIRECT.GET." + stream }
