@@ -8,25 +8,38 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"reflect"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
+
+// timeoutBody is how long the body of a request may take.
+const timeoutBody = 30 * time.Second
 
 // DecodeJSON reads the body of a request into a T. Whatever is wrong with it is
 // a *contract.Error: too large, no JSON, an unknown field, a field that comes
 // twice, a wrong type, a second value, bytes that are no UTF-8.
 func DecodeJSON[T any](w http.ResponseWriter, r *http.Request) (T, error) {
 	var value T
+	// A body that comes byte by byte must not hold a handler for ever, nor the server
+	// that reads the rest of it after an error. What has no deadlines is a test's.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(timeoutBody))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return value, &contract.Error{Code: contract.CodePayloadTooLarge, Detail: fmt.Sprintf("the body has more than %d bytes", MaxBody)}
 		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return value, invalid("", fmt.Sprintf("the body did not arrive within %s", timeoutBody))
+		}
 		return value, invalid("", "the body could not be read: "+err.Error())
 	}
+	_ = control.SetReadDeadline(time.Time{})
 	return value, Decode(body, &value)
 }
 

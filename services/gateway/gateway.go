@@ -5,6 +5,8 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -32,6 +34,11 @@ type Config struct {
 	// KeyPepper is the file with the secret, of at least 32 bytes, under which those of
 	// API keys are hashed. All gateways have the same; without it no key works any more.
 	KeyPepper string `env:"GATEWAY_KEY_PEPPER_FILE,notEmpty"`
+	// TLSCert and TLSKey are the files of a certificate and its key, in PEM: the API
+	// is served over TLS with them, and in plain text without. They are read again
+	// when they change.
+	TLSCert string `env:"GATEWAY_TLS_CERT_FILE"`
+	TLSKey  string `env:"GATEWAY_TLS_KEY_FILE"`
 	// TrustedProxies are the networks of proxies whose X-Forwarded-For is believed,
 	// as "10.0.0.0/8".
 	TrustedProxies []string `env:"GATEWAY_TRUSTED_PROXIES"`
@@ -66,6 +73,13 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		}
 	}
 
+	if cfg.TLSCert != "" || cfg.TLSKey != "" {
+		secure, err := service.TLS(cfg.TLSCert, cfg.TLSKey, log)
+		if err != nil {
+			return errors.Join(fmt.Errorf("GATEWAY_TLS_CERT_FILE, GATEWAY_TLS_KEY_FILE: %w", err), listener.Close())
+		}
+		listener = tls.NewListener(listener, secure)
+	}
 	if _, err := conn.Serve(log); err != nil {
 		return err
 	}

@@ -55,10 +55,10 @@ func (h *handlers) problemOf(err error) *contract.Error {
 }
 
 func (h *handlers) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(r.Context().Err(), context.Canceled) {
+	problem := h.problemOf(err)
+	if problem == nil && errors.Is(r.Context().Err(), context.Canceled) {
 		return // the client has gone
 	}
-	problem := h.problemOf(err)
 	if problem == nil {
 		id := uuid.NewString()
 		h.Logger.Error("request failed", "id", id, "method", r.Method, "path", r.URL.Path, "error", err)
@@ -85,6 +85,19 @@ func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 		r.Method+" is not for "+r.URL.Path+", which takes "+strings.Join(allowed, ", "))
 }
 
+// protect tells browsers to trust nothing that is not said: an answer is what its
+// Content-Type says, is in nobody's frame, and is not kept.
+func protect(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cache-Control", "no-store")
+	if r.TLS != nil {
+		header.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
 // edge is around every request: HEAD is answered as GET would be, without the
 // body, and where a handler panics it answers for it.
 func (h *handlers) edge(next http.Handler) http.Handler {
@@ -98,6 +111,7 @@ func (h *handlers) edge(next http.Handler) http.Handler {
 				api.WriteProblem(w, http.StatusInternalServerError, contract.CodeInternal, "something went wrong here")
 			}
 		}()
+		protect(w, r)
 		if r.Method == http.MethodHead {
 			chi.RouteContext(r.Context()).RouteMethod = http.MethodGet
 		}

@@ -149,7 +149,6 @@ func newSSE(w http.ResponseWriter) *sse {
 	s := &sse{w: w, control: http.NewResponseController(w)}
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
-	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // a proxy in between must not gather
 	w.WriteHeader(http.StatusOK)
 	_ = s.control.Flush() // the first frame finds out

@@ -157,7 +157,6 @@ func (h *handlers) issue(w http.ResponseWriter, r *http.Request, status int, do 
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
 	w.Header().Set("Location", "/keys/"+issued.ID)
-	w.Header().Set("Cache-Control", "no-store")
 	api.Write(w, status, issuedView{keyView: viewKey(issued.Key, time.Time{}), Secret: issued.Secret})
 	return nil
 }

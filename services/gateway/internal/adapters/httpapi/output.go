@@ -130,7 +130,6 @@ func ignoreLost(error) error { return nil }
 // like the end: the connection breaks.
 func (h *handlers) plainOutput(ctx context.Context, w http.ResponseWriter, r *http.Request, out output) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return nil

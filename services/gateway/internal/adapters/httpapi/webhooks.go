@@ -40,7 +40,6 @@ func (h *handlers) createWebhook(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Location", "/webhooks/"+webhook.ID)
-	w.Header().Set("Cache-Control", "no-store") // it holds the secret
 	api.Write(w, http.StatusCreated, webhook)
 	return nil
 }
