@@ -5,6 +5,7 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -59,10 +60,13 @@ func WriteProblem(w http.ResponseWriter, status int, code contract.Code, detail 
 func WriteError(w http.ResponseWriter, e *contract.Error) {
 	status := statusOf(e.Code)
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", strconv.FormatInt(Seconds(max(e.RetryAfter, time.Second)), 10))
 	}
 	WriteProblem(w, status, e.Code, e.Detail, e.Fields...)
 }
+
+// Seconds are the whole seconds in which a time is over.
+func Seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
 func statusOf(code contract.Code) int {
 	switch code {

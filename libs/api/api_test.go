@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -38,6 +39,16 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 		}
 		if again := w.Header().Get("Retry-After") != ""; again != (status == 429 || status == 503) {
 			t.Errorf("%s: Retry-After %q", code, w.Header().Get("Retry-After"))
+		}
+	}
+}
+
+func TestRetryAfterIsInWholeSecondsAndNeverTooShort(t *testing.T) {
+	for after, want := range map[time.Duration]string{0: "1", time.Millisecond: "1", time.Second: "1", 1001 * time.Millisecond: "2", time.Minute: "60"} {
+		w := httptest.NewRecorder()
+		api.WriteError(w, &contract.Error{Code: contract.CodeRateLimited, Detail: "so it is", RetryAfter: after})
+		if got := w.Header().Get("Retry-After"); got != want {
+			t.Errorf("%s: Retry-After %q, want %q", after, got, want)
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package contract
 
+import "time"
+
 // Code is the stable name of an error, as the REST API and the services'
 // replies carry it.
 type Code string
@@ -29,6 +31,9 @@ type Error struct {
 	Code   Code         `json:"code"`
 	Detail string       `json:"detail"`
 	Fields []FieldError `json:"errors,omitempty"`
+	// RetryAfter is when the same request may fare better, as far as is known: over
+	// HTTP alone, as Retry-After in whole seconds.
+	RetryAfter time.Duration `json:"-"`
 }
 
 // FieldError says what is wrong with one field of a request.

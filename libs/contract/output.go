@@ -15,8 +15,9 @@ const MaxChunk = 64 << 10
 type Chunk struct {
 	Stream string // stdout, stderr, agent
 	Offset int64  // bytes of stdout or stderr before Data; number of events before it for agent
-	// Cursor is where another executor goes on after this chunk: a position in
-	// the runner's spool or, of an agent, the number of chunks so far.
+	// Cursor is where another executor goes on after this chunk: a position in the
+	// runner's spool, after its end for what was held back until then, or, of an agent,
+	// the number of chunks so far.
 	Cursor  int64
 	Attempt int
 	Data    []byte

@@ -9,6 +9,8 @@ const (
 	StreamOutput   = "RDEV_OUTPUT"
 	StreamHooks    = "RDEV_HOOKS"
 	StreamAdvisory = "RDEV_ADVISORY"
+	// StreamLimits is the key-value bucket RDEV_LIMITS.
+	StreamLimits = "KV_RDEV_LIMITS"
 )
 
 // Stream describes a stream in the terms of JetStream; libs/bus creates it.
@@ -35,6 +37,8 @@ type Stream struct {
 	// Async stores before it syncs: fit for output, unfit for promises. Only
 	// where the stream has one replica.
 	Async bool
+	// Memory keeps it in memory alone: fit for what may be lost with all servers.
+	Memory bool
 }
 
 const (
@@ -87,6 +91,13 @@ func Streams() []Stream {
 				"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
 			},
 			MaxAge: 7 * day, MaxBytes: 100 * mib, Async: true,
+		},
+		{
+			// A budget that is forgotten is full again, which an hour makes it in any case.
+			Name:          StreamLimits,
+			Description:   "what is left of the budgets that limit requests",
+			Subjects:      []string{limitsPrefix + ">"},
+			MaxPerSubject: 1, MaxAge: time.Hour, MaxBytes: 32 * mib, MaxMessage: 16 << 10, Memory: true,
 		},
 	}
 }

@@ -64,6 +64,12 @@ func HookDue(endpoint, event string) string { return "rdev.hook.due." + endpoint
 // one delivery, so a schedule set twice replaces itself.
 func HookRetry(endpoint, event string) string { return "rdev.hook.retry." + endpoint + "." + event }
 
+// limitsPrefix begins the subjects of the key-value bucket RDEV_LIMITS.
+const limitsPrefix = "$KV.RDEV_LIMITS."
+
+// LimitSubject is where what is left of a budget is kept; its name may have dots.
+func LimitSubject(name string) string { return limitsPrefix + name }
+
 // ServiceSubject is where a service answers requests of one verb.
 func ServiceSubject(service, verb string) string { return "rdev.svc." + service + "." + verb }
 

@@ -71,6 +71,7 @@ func TestEverySubjectHasOneStreamAndEveryConsumerHasOne(t *testing.T) {
 		contract.HookDue("endpoint", "event"):                     contract.StreamHooks,
 		contract.HookRetry("endpoint", "event"):                   contract.StreamHooks,
 		"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.RDEV_CMD.exe": contract.StreamAdvisory,
+		contract.LimitSubject("project.shop"):                     contract.StreamLimits,
 		// What is stored under these came there by a transform, never directly.
 		contract.EventSubject("operation", "running", "id"): "",
 		contract.OutputSubject("id"):                        "",

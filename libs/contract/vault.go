@@ -5,8 +5,8 @@ import "time"
 // Verbs of the vault, which the provisioner answers; the comments name request
 // and reply.
 const (
-	VerbPutCredential    = "put_credential"    // PutCredential → Credential
-	VerbDeleteCredential = "delete_credential" // DeleteCredential → CredentialDeleted
+	VerbPutCredential    = "put_credential"    //nolint:gosec // no value: PutCredential → Credential
+	VerbDeleteCredential = "delete_credential" //nolint:gosec // no value: DeleteCredential → CredentialDeleted
 	VerbListCredentials  = "list_credentials"  // ListCredentials → CredentialList
 	VerbOpenCredentials  = "open_credentials"  // OpenCredentials → SealedCredentials; for executors alone
 	VerbRotateMaster     = "rotate_master"     // RotateMaster → MasterRotated

@@ -165,16 +165,19 @@ func (p process) bringUpToDate(ctx context.Context) error {
 
 func (p process) usage() string {
 	prefix := strings.ToUpper(p.name)
-	text := "Usage: " + p.name + " [command]\n\n" +
-		"  (none)       serve until SIGINT or SIGTERM\n" +
-		"  healthcheck  ask the service at " + prefix + "_HTTP_ADDR whether it lives; 0 if it does\n"
+	var text strings.Builder
+	line := func(name, about string) { fmt.Fprintf(&text, "  %-12s %s\n", name, about) }
+	fmt.Fprintf(&text, "Usage: %s [command]\n\n", p.name)
+	line("(none)", "serve until SIGINT or SIGTERM")
+	line("healthcheck", "ask the service at "+prefix+"_HTTP_ADDR whether it lives; 0 if it does")
 	if p.migrate != nil {
-		text += "  migrate      bring the schema in " + prefix + "_DATABASE_URL up to date, and end\n"
+		line("migrate", "bring the schema in "+prefix+"_DATABASE_URL up to date, and end")
 	}
 	for _, c := range p.commands {
-		text += fmt.Sprintf("  %-12s %s\n", c.name, c.about)
+		line(c.name, c.about)
 	}
-	return text + "  version      tell what this was built from\n"
+	line("version", "tell what this was built from")
+	return text.String()
 }
 
 // serve runs the service with the configuration of the environment.

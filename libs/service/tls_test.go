@@ -16,7 +16,7 @@ import (
 // serial is that of the certificate that a server shows.
 func serial(t *testing.T, address string, versions *tls.Config) (int64, error) {
 	t.Helper()
-	versions.InsecureSkipVerify = true //nolint:gosec // it is looked at, and nothing is said
+	versions.InsecureSkipVerify = true
 	conn, err := (&tls.Dialer{Config: versions}).DialContext(t.Context(), "tcp", address)
 	if err != nil {
 		return 0, err
@@ -69,7 +69,7 @@ func TestACertificateIsRenewedWithoutARestart(t *testing.T) {
 	shows(2)
 	testkit.Certificate(t, dir, 3)
 	shows(3)
-	if _, err := serial(t, listener.Addr().String(), &tls.Config{MaxVersion: tls.VersionTLS11}); err == nil { //nolint:gosec // it has to be refused
+	if _, err := serial(t, listener.Addr().String(), &tls.Config{MaxVersion: tls.VersionTLS11}); err == nil {
 		t.Error("TLS 1.1 is spoken")
 	}
 }

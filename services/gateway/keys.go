@@ -74,7 +74,7 @@ func (t *keyTable) run(ctx context.Context) error {
 	for {
 		err := t.keep(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it ended because it was told to
 		}
 		t.log.Warn("API keys are kept in memory alone for now", "error", err)
 		select {

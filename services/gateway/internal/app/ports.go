@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/gateway/internal/domain"
 )
 
 // Operations is the log of operations, and the log is the truth.
@@ -44,4 +45,11 @@ type KeyLog interface {
 // KeyUses is when keys were used last, as all gateways know it.
 type KeyUses interface {
 	LastUsed(ctx context.Context, ids []string) (map[string]time.Time, error)
+}
+
+// Pools are what all gateways share of the budgets that limit requests.
+type Pools interface {
+	// UpdatePool changes a pool; one that is not there is the zero Pool. change may be
+	// called several times: where another gateway was first it is asked again.
+	UpdatePool(ctx context.Context, name string, change func(domain.Pool) domain.Pool) error
 }

@@ -4,7 +4,8 @@ import (
 	"time"
 )
 
-// Lease is for how long a gateway may hold tokens that it does not spend.
+// Lease is for how long a gateway holds tokens. One that spent none in a whole lease
+// gives them back.
 const Lease = 5 * time.Second
 
 const (

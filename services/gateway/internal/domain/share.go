@@ -24,6 +24,7 @@ type Share struct {
 
 	target int64     // to hold after the next exchange
 	used   int64     // since the last one
+	dry    bool      // since the last one somebody was refused
 	until  time.Time // when what is left is renewed or given back
 
 	pool    Pool // as of the last exchange
@@ -42,6 +43,7 @@ func NewShare(limit Limit, now time.Time) *Share {
 func (s *Share) Spend(now time.Time) bool {
 	s.gain(now)
 	if s.left == 0 {
+		s.dry = true
 		return false
 	}
 	s.left--
@@ -81,14 +83,18 @@ func (s *Share) Due(now time.Time) bool {
 }
 
 // low tells whether there is reason to ask before the lease ends.
-func (s *Share) low() bool { return s.promised == 0 && s.left <= s.target/2 }
+func (s *Share) low() bool {
+	return s.promised == 0 && (s.dry || s.used > 0) && s.left <= s.target/2
+}
 
 // Promised tells whether tokens come by themselves, so that there is nothing to
 // ask for.
 func (s *Share) Promised() bool { return s.promised > 0 }
 
 // Idle tells whether a share is as a new one would be.
-func (s *Share) Idle() bool { return s.used == 0 && s.promised == 0 && s.left == s.limit.advance() }
+func (s *Share) Idle() bool {
+	return s.used == 0 && !s.dry && s.promised == 0 && s.left == s.limit.advance()
+}
 
 // Begin is what to ask of the pool. What is given back may not be spent any more,
 // whatever becomes of the exchange: the pool may have it.
@@ -103,11 +109,11 @@ func (s *Share) Begin(gateway string, now time.Time) Order {
 	} else {
 		s.target = max(least, min(s.used, s.limit.Slice()))
 		keep = s.target
-		if s.used == 0 {
+		if s.used == 0 && !s.dry {
 			keep, o.Idle = s.limit.advance(), true
 		}
 	}
-	s.used = 0
+	s.used, s.dry = 0, false
 	o.Tokens = keep - s.left - s.promised
 	if back := -o.Tokens; back > 0 {
 		due := min(back, s.promised)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -45,8 +46,8 @@ func (p Proxies) clientOf(r *http.Request) netip.Addr {
 		return client
 	}
 	chain := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(chain) - 1; i >= 0; i-- {
-		address, err := forwarded(chain[i])
+	for _, hop := range slices.Backward(chain) {
+		address, err := forwarded(hop)
 		if err != nil {
 			return client
 		}
