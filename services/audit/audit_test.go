@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,6 +111,14 @@ func TestAListIsFilteredAndPaged(t *testing.T) {
 	}
 	if last.Project != "shop" {
 		t.Errorf("the last operation is of %s", last.Project)
+	}
+	for patterns, want := range map[string]int{"shop": 5, "shop bakery": 8, "*": 8, "b*": 3, "*ak*": 3, "sho": 0, "s_op": 0, "s%": 0, `\`: 0, "other x*": 0} {
+		if list := b.list(contract.ListOperations{Within: strings.Fields(patterns), MinSeq: ended.Seq}); len(list.Operations) != want {
+			t.Errorf("within %q there are %d operations, want %d", patterns, len(list.Operations), want)
+		}
+	}
+	if list := b.list(contract.ListOperations{Within: []string{"b*"}, Project: "shop", MinSeq: ended.Seq}); len(list.Operations) != 0 {
+		t.Errorf("a project that is not within lists %d operations", len(list.Operations))
 	}
 }
 

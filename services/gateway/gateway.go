@@ -42,6 +42,8 @@ type Config struct {
 	// TrustedProxies are the networks of proxies whose X-Forwarded-For is believed,
 	// as "10.0.0.0/8".
 	TrustedProxies []string `env:"GATEWAY_TRUSTED_PROXIES"`
+	Limits Limits
+
 	// Replicas is how many copies NATS keeps of every stream: 1, or 3 on a
 	// cluster.
 	Replicas int `env:"NATS_REPLICAS" envDefault:"1"`
@@ -49,6 +51,21 @@ type Config struct {
 	Listener  net.Listener   `env:"-"` // instead of Addr
 	Lease     contract.Lease `env:"-"` // contract.DefaultLease where zero
 	Heartbeat time.Duration  `env:"-"` // of quiet streams, 15 s where zero. For tests
+}
+
+// Limits are what may be asked of the gateways; 0 switches one off. The rates are
+// those of all gateways together. A tenth of a minute's may come at once, or ten
+// where that is more.
+type Limits struct {
+	KeyRate     int `env:"GATEWAY_KEY_RATE" envDefault:"6000"`    // requests of each API key in a minute
+	ProjectRate int `env:"GATEWAY_PROJECT_RATE" envDefault:"600"` // operations that are started in each project in a minute
+	Rate        int `env:"GATEWAY_RATE" envDefault:"60000"`       // requests of all keys in a minute
+	Streams     int `env:"GATEWAY_STREAMS" envDefault:"100"`      // that each API key has open on one gateway
+	AllStreams  int `env:"GATEWAY_ALL_STREAMS" envDefault:"20000"` // that are open on one gateway
+	// QueueDepth is how many operations may wait for their turn, ProjectQueueDepth
+	// how many of each project.
+	QueueDepth        int `env:"GATEWAY_QUEUE_DEPTH" envDefault:"100000"`
+	ProjectQueueDepth int `env:"GATEWAY_PROJECT_QUEUE_DEPTH" envDefault:"10000"`
 }
 
 // Run assembles the gateway and serves until ctx is done.
@@ -88,14 +105,15 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	ring := app.NewKeyring(pepper)
 	health := service.NewHealth("gateway", metrics, service.Check{Name: "nats", Check: conn.Ready}, service.Check{Name: "keys", Check: ring.Ready})
 	dispatcher := app.NewDispatcher(nats, log)
-	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "rdev_operations_waiting", Help: "Operations that have not begun.",
-	}, func() float64 { return float64(dispatcher.Waiting()) }))
+	limiter := app.NewLimiter(nats, conn.Instance(), app.Rates{Key: cfg.Limits.KeyRate, Project: cfg.Limits.ProjectRate, All: cfg.Limits.Rate}, log)
+	streams := app.NewStreams(cfg.Limits.Streams, cfg.Limits.AllStreams)
+	measure(metrics, dispatcher, limiter, streams)
 	stopping, stopStreams := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopStreams()
 	table := &keyTable{url: cfg.DatabaseURL, ring: ring, conn: conn, log: log}
 	handler, err := httpapi.New(httpapi.Config{
-		App: &app.App{Operations: nats, Projects: nats}, Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable,
+		App: &app.App{Operations: nats, Projects: nats, Queue: dispatcher, Room: app.Room{Project: cfg.Limits.ProjectQueueDepth, All: cfg.Limits.QueueDepth}},
+		Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable, Limits: limiter, Streams: streams,
 		Keys: &app.Keys{Log: conn, Ring: ring, Uses: table, Pepper: pepper}, Ring: ring, Proxies: proxies, Health: health, Version: service.Version(), Logger: log,
 		Heartbeat: cfg.Heartbeat, Stopping: stopping,
 	})
@@ -107,10 +125,26 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return service.Run(ctx,
 		health.Part(cfg.HTTPAddr),
 		service.Part{Name: "dispatcher", Run: dispatcher.Run},
+		service.Part{Name: "limiter", Run: limiter.Run},
 		service.Part{Name: "fold", Run: func(ctx context.Context) error { return fold(ctx, conn, dispatcher, log) }},
 		service.Part{Name: "key log", Run: func(ctx context.Context) error { return followKeys(ctx, conn, ring, log) }},
 		service.Part{Name: "key table", Run: table.run},
 		service.Part{Name: "api", Run: func(ctx context.Context) error { return service.Serve(ctx, listener, handler, stopStreams) }},
+	)
+}
+
+// measure registers what the gateway counts.
+func measure(metrics prometheus.Registerer, dispatcher *app.Dispatcher, limiter *app.Limiter, streams *app.Streams) {
+	metrics.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "rdev_operations_waiting", Help: "Operations that have not begun.",
+		}, func() float64 { return float64(dispatcher.Waiting()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "rdev_streams_open", Help: "Streams that are open on this gateway.",
+		}, func() float64 { return float64(streams.Opened()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "rdev_rate_limited_total", Help: "Requests that a rate limit refused.",
+		}, func() float64 { return float64(limiter.Refused()) }),
 	)
 }
 

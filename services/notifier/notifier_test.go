@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -338,6 +339,12 @@ func TestEndpointsAreListedWithoutTheirSecrets(t *testing.T) {
 	}
 	if fmt.Sprint(got) != fmt.Sprint([]string{second.ID, first.ID}) {
 		t.Errorf("listed %v, want the newest first", got)
+	}
+	for patterns, want := range map[string]int{"shop blog": 1, "*": 1, "s* bl*": 1, "shop": 0, "sho": 0, "%": 0} {
+		list, known := call[contract.ListWebhooks, contract.WebhookList](w, contract.VerbListWebhooks, contract.ListWebhooks{Within: strings.Fields(patterns)})
+		if known != nil || len(list.Webhooks) != want {
+			t.Errorf("within %q there are %d endpoints (%v), want %d: none whose events are also of others", patterns, len(list.Webhooks), known, want)
+		}
 	}
 	hook, known := call[contract.GetWebhook, contract.Webhook](w, contract.VerbGetWebhook, contract.GetWebhook{ID: second.ID})
 	if known != nil || hook.Secret != "" || fmt.Sprint(hook.Projects) != "[blog shop]" || !hook.CreatedAt.Equal(second.CreatedAt) {

@@ -121,10 +121,10 @@ func (w *world) project(slug string, state contract.ProjectState) contract.Proje
 	return project
 }
 
-func (w *world) list(minSeq uint64) []string {
+func (w *world) list(minSeq uint64, within ...string) []string {
 	w.t.Helper()
 	var slugs []string
-	ask := contract.ListProjects{Limit: 1, MinSeq: minSeq}
+	ask := contract.ListProjects{Limit: 1, MinSeq: minSeq, Within: within}
 	for {
 		ctx, cancel := context.WithTimeout(w.t.Context(), testkit.Patience)
 		list, err := bus.Call[contract.ListProjects, contract.ProjectList](ctx, w.conn, contract.ServiceProvisioner, contract.VerbListProjects, ask)
@@ -160,6 +160,11 @@ func TestAProjectIsCreatedListedAndDeleted(t *testing.T) {
 	}
 	if got := w.list(done.Seq); fmt.Sprint(got) != "[blog shop]" {
 		t.Errorf("listed %v, want blog and shop", got)
+	}
+	for pattern, want := range map[string]string{"shop": "[shop]", "*o*": "[blog shop]", "b*": "[blog]", "%": "[]", "sho_": "[]"} {
+		if got := w.list(done.Seq, pattern, "other"); fmt.Sprint(got) != want {
+			t.Errorf("within %s: listed %v, want %s", pattern, got, want)
+		}
 	}
 
 	deleted := w.do(contract.KindProjectDelete, "shop", contract.Completed)

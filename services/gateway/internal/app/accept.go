@@ -26,6 +26,8 @@ var (
 type App struct {
 	Operations Operations
 	Projects   Projects
+	Queue      Queue
+	Room       Room
 }
 
 // Asker is who asks, and the key that makes asking again harmless.
@@ -45,16 +47,26 @@ type Accepted struct {
 
 // RunCommand accepts a command for a project.
 func (a *App) RunCommand(ctx context.Context, asker Asker, project string, kind string, cmd contract.Command) (Accepted, error) {
+	lane := contract.PodLane(project)
 	return a.accept(ctx, asker, contract.Operation{
-		Kind: kind, Project: project, Lane: contract.PodLane(project), Command: &cmd,
-	}, func() error { return a.requireReady(ctx, project) })
+		Kind: kind, Project: project, Lane: lane, Command: &cmd,
+	}, func() error {
+		if err := a.requireRoom(lane); err != nil {
+			return err
+		}
+		return a.requireReady(ctx, project)
+	})
 }
 
 // CreateProject accepts a new project.
 func (a *App) CreateProject(ctx context.Context, asker Asker, spec contract.ProjectSpec) (Accepted, error) {
+	lane := contract.ProjectLane(spec.Slug)
 	return a.accept(ctx, asker, contract.Operation{
-		Kind: contract.KindProjectCreate, Project: spec.Slug, Lane: contract.ProjectLane(spec.Slug), Spec: &spec,
+		Kind: contract.KindProjectCreate, Project: spec.Slug, Lane: lane, Spec: &spec,
 	}, func() error {
+		if err := a.requireRoom(lane); err != nil {
+			return err
+		}
 		project, err := a.Projects.Project(ctx, spec.Slug)
 		if err == nil && project.State != contract.ProjectDeleted {
 			return &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("project %s exists already", spec.Slug)}
@@ -66,7 +78,8 @@ func (a *App) CreateProject(ctx context.Context, asker Asker, spec contract.Proj
 	})
 }
 
-// DeleteProject accepts the end of a project and all that is in it.
+// DeleteProject accepts the end of a project and all that is in it, however much
+// waits: it makes room.
 func (a *App) DeleteProject(ctx context.Context, asker Asker, slug string) (Accepted, error) {
 	return a.accept(ctx, asker, contract.Operation{
 		Kind: contract.KindProjectDelete, Project: slug, Lane: contract.ProjectLane(slug),

@@ -193,3 +193,10 @@ func (d *Dispatcher) Waiting() int {
 	defer d.mu.Unlock()
 	return d.queue.Waiting()
 }
+
+// WaitingFor is the number of operations that wait for a lane.
+func (d *Dispatcher) WaitingFor(lane contract.Lane) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.queue.WaitingFor(lane)
+}

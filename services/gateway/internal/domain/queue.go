@@ -23,7 +23,8 @@ const (
 // same events agree; one that was fed fewer names an operation that is over,
 // which whoever takes it notices.
 type Queue[Lane comparable] struct {
-	lanes map[Lane]*line
+	lanes   map[Lane]*line
+	waiting int
 }
 
 type line struct {
@@ -49,12 +50,13 @@ func (q *Queue[Lane]) Apply(lane Lane, id string, now Standing) (changed bool) {
 		if _, there := l.waits[id]; !there && l.underway != id {
 			l.waiting = append(l.waiting, id)
 			l.waits[id] = struct{}{}
+			q.waiting++
 		}
 	case Underway:
-		l.leave(id)
+		q.leave(l, id)
 		l.underway = id
 	case Over:
-		l.leave(id)
+		q.leave(l, id)
 	}
 	if l.underway == "" && len(l.waiting) == 0 {
 		delete(q.lanes, lane)
@@ -63,7 +65,7 @@ func (q *Queue[Lane]) Apply(lane Lane, id string, now Standing) (changed bool) {
 	return after != before
 }
 
-func (l *line) leave(id string) {
+func (q *Queue[Lane]) leave(l *line, id string) {
 	if l.underway == id {
 		l.underway = ""
 	}
@@ -71,6 +73,7 @@ func (l *line) leave(id string) {
 		return
 	}
 	delete(l.waits, id)
+	q.waiting--
 	if l.waiting[0] == id { // nearly always
 		l.waiting = l.waiting[1:]
 		return
@@ -101,10 +104,12 @@ func (q *Queue[Lane]) Underway(lane Lane) bool {
 func (q *Queue[Lane]) Lanes() iter.Seq[Lane] { return maps.Keys(q.lanes) }
 
 // Waiting is the number of operations that have not begun.
-func (q *Queue[Lane]) Waiting() int {
-	n := 0
-	for _, l := range q.lanes {
-		n += len(l.waiting)
+func (q *Queue[Lane]) Waiting() int { return q.waiting }
+
+// WaitingFor is the number of operations of a lane that have not begun.
+func (q *Queue[Lane]) WaitingFor(lane Lane) int {
+	if l := q.lanes[lane]; l != nil {
+		return len(l.waiting)
 	}
-	return n
+	return 0
 }

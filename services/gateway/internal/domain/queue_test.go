@@ -85,6 +85,9 @@ func FuzzQueue(f *testing.F) {
 			if got, _ := q.Due(lane); got != want {
 				t.Fatalf("due %q, want %q", got, want)
 			}
+			if got, all := q.WaitingFor(lane), len(order[0])+len(order[1]); got != len(rest) || q.Waiting() != all {
+				t.Fatalf("%d wait for the lane, %d in all; want %d, %d", got, q.Waiting(), len(rest), all)
+			}
 		}
 	})
 }

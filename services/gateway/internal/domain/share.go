@@ -54,7 +54,7 @@ func (s *Share) Spend(now time.Time) bool {
 // Return undoes a Spend.
 func (s *Share) Return() {
 	s.left++
-	s.used--
+	s.used = max(0, s.used-1)
 }
 
 // gain adds what has come due.

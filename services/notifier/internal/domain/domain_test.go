@@ -24,6 +24,7 @@ func TestAFilterMatchesTypesAndProjects(t *testing.T) {
 		{domain.Filter{Events: []string{"*"}, Projects: []string{"shop"}}, "operation.completed", "blog", false},
 		{domain.Filter{Events: []string{"*"}, Projects: []string{"shop", "blog"}}, "operation.completed", "blog", true},
 		{domain.Filter{Events: []string{"*"}, Projects: []string{"shop"}}, "webhook.disabled", "", false},
+		{domain.Filter{Events: []string{"*"}}, "key.created", "", false}, // nobody is sent hashes
 		{domain.Filter{Events: []string{"*"}, AfterSeq: 7}, "operation.completed", "shop", false},
 		{domain.Filter{Events: []string{"*"}, AfterSeq: 6}, "operation.completed", "shop", true},
 	} {

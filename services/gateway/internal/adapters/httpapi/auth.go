@@ -26,12 +26,16 @@ type contextKey struct{}
 
 // passOf is what the key of a request lets it do.
 func passOf(r *http.Request) app.Pass {
-	pass, _ := r.Context().Value(contextKey{}).(app.Pass)
-	return pass
+	return callerOf(r).pass
 }
 
-// authorized lets a request pass whose key has the scope and, where the path names
-// a project, is good for that.
+func callerOf(r *http.Request) caller {
+	found, _ := r.Context().Value(contextKey{}).(caller)
+	return found
+}
+
+// authorized lets a request pass whose key makes no more than it may, has the scope
+// and, where the path names a project, is good for that.
 func (h *handlers) authorized(scope domain.Scope, next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		secret := secretOf(r)
@@ -44,6 +48,10 @@ func (h *handlers) authorized(scope domain.Scope, next handler) handler {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			return err
 		}
+		found, err := h.limitRequest(w, r, pass)
+		if err != nil {
+			return err
+		}
 		if scope != anyKey && !pass.Has(scope) {
 			return &contract.Error{Code: contract.CodeScopeMissing, Detail: fmt.Sprintf("the API key %q has not the scope %s", pass.Name, scope)}
 		}
@@ -52,7 +60,7 @@ func (h *handlers) authorized(scope domain.Scope, next handler) handler {
 				return err
 			}
 		}
-		ctx := context.WithValue(r.Context(), contextKey{}, pass)
+		ctx := context.WithValue(r.Context(), contextKey{}, found)
 		return next(w, r.WithContext(bus.WithActor(ctx, "key:"+pass.Name)))
 	}
 }

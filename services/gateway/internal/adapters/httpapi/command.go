@@ -81,6 +81,9 @@ func (h *handlers) runCommand(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := h.limitStart(w, r, project); err != nil {
+		return err
+	}
 	return h.accept(w, r, func(ctx context.Context, asker app.Asker) (app.Accepted, error) {
 		return h.App.RunCommand(ctx, asker, project, kind, command)
 	})

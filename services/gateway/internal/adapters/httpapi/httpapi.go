@@ -39,6 +39,8 @@ type Config struct {
 	Queries Queries
 	Keys    *app.Keys
 	Ring    Ring
+	Limits  Limits
+	Streams *app.Streams
 	Proxies Proxies
 	Health  *service.Health
 	Version string

@@ -65,6 +65,9 @@ func (h *handlers) createProject(w http.ResponseWriter, r *http.Request) error {
 	if err := requireProject(passOf(r), request.Slug); err != nil {
 		return err
 	}
+	if err := h.limitStart(w, r, request.Slug); err != nil {
+		return err
+	}
 	spec := contract.ProjectSpec{Slug: request.Slug, Template: request.Template}
 	return h.accept(w, r, func(ctx context.Context, asker app.Asker) (app.Accepted, error) {
 		return h.App.CreateProject(ctx, asker, spec)

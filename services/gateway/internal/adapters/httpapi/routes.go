@@ -42,9 +42,9 @@ func (h *handlers) routes() []route {
 		{get, "/operations/{id}", domain.OperationsRead, 0, h.getOperation, []string{"as_of_seq"}},
 		{post, "/operations/{id}/cancel", domain.OperationsCancel, 0, h.cancelOperation, nil},
 		{get, "/operations/{id}/events", domain.OperationsRead, fast, h.getHistory, nil},
-		{get, "/operations/{id}/output", domain.OperationsRead, 0, h.streamOutput, []string{"from_seq", "follow"}},
-		{get, "/operations/{id}/output/ws", domain.OperationsRead, 0, h.streamOutputWS, []string{"from_seq", "follow"}},
-		{get, "/events", domain.OperationsRead, 0, h.streamEvents, []string{"type", "project", "from_seq"}},
+		{get, "/operations/{id}/output", domain.OperationsRead, 0, h.counted(h.streamOutput), []string{"from_seq", "follow"}},
+		{get, "/operations/{id}/output/ws", domain.OperationsRead, 0, h.counted(h.streamOutputWS), []string{"from_seq", "follow"}},
+		{get, "/events", domain.OperationsRead, 0, h.counted(h.streamEvents), []string{"type", "project", "from_seq"}},
 
 		{post, "/webhooks", domain.WebhooksWrite, standard, h.createWebhook, nil},
 		{get, "/webhooks", domain.WebhooksRead, fast, h.listWebhooks, []string{"limit", "cursor"}},

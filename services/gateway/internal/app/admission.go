@@ -1,0 +1,42 @@
+package app
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// roomAgain is after how long to ask again where too much waits: how fast that gets
+// less depends on what it is.
+const roomAgain = 5 * time.Second
+
+// Room is how many operations may wait for their turn; 0 is without limit.
+type Room struct {
+	Project int // in each project
+	All     int
+}
+
+// Queue is what waits, as far as this gateway has read the log.
+type Queue interface {
+	Waiting() int
+	// WaitingFor is how many operations wait for a lane.
+	WaitingFor(lane contract.Lane) int
+}
+
+// requireRoom refuses an operation with RATE_LIMITED where too many wait.
+func (a *App) requireRoom(lane contract.Lane) error {
+	refused := func(where string, most int) error {
+		return &contract.Error{
+			Code: contract.CodeRateLimited, RetryAfter: roomAgain,
+			Detail: fmt.Sprintf("%s has %d operations that wait, which is all that may; ask again when some have ended, or cancel some", where, most),
+		}
+	}
+	switch {
+	case a.Room.All > 0 && a.Queue.Waiting() >= a.Room.All:
+		return refused("this installation", a.Room.All)
+	case a.Room.Project > 0 && a.Queue.WaitingFor(lane) >= a.Room.Project:
+		return refused("project "+lane.Key, a.Room.Project)
+	}
+	return nil
+}
