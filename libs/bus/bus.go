@@ -49,7 +49,7 @@ type Options struct {
 // Connect connects and stays connected: it reconnects for as long as it lives,
 // also where it is refused, for NATS may learn of a key later than the service.
 // What keeps it from connecting is logged, and returned once ctx or its patience
-// ends.
+// ends. A user that may not do what the service does is an error at once.
 func Connect(ctx context.Context, o Options) (*Conn, error) {
 	if o.Instance == "" {
 		o.Instance = uuid.NewString()[:8]
@@ -80,6 +80,10 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	if err := trouble.await(ctx, nc); err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("connect to NATS at %s: %w", o.NATS.redacted(), err)
+	}
+	if err := c.checkRights(ctx); err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("connect to NATS at %s: %w", o.NATS.redacted(), err)
 	}

@@ -42,7 +42,7 @@ type Config struct {
 	// TrustedProxies are the networks of proxies whose X-Forwarded-For is believed,
 	// as "10.0.0.0/8".
 	TrustedProxies []string `env:"GATEWAY_TRUSTED_PROXIES"`
-	Limits Limits
+	Limits         Limits
 
 	// Replicas is how many copies NATS keeps of every stream: 1, or 3 on a
 	// cluster.
@@ -57,10 +57,10 @@ type Config struct {
 // those of all gateways together. A tenth of a minute's may come at once, or ten
 // where that is more.
 type Limits struct {
-	KeyRate     int `env:"GATEWAY_KEY_RATE" envDefault:"6000"`    // requests of each API key in a minute
-	ProjectRate int `env:"GATEWAY_PROJECT_RATE" envDefault:"600"` // operations that are started in each project in a minute
-	Rate        int `env:"GATEWAY_RATE" envDefault:"60000"`       // requests of all keys in a minute
-	Streams     int `env:"GATEWAY_STREAMS" envDefault:"100"`      // that each API key has open on one gateway
+	KeyRate     int `env:"GATEWAY_KEY_RATE" envDefault:"6000"`     // requests of each API key in a minute
+	ProjectRate int `env:"GATEWAY_PROJECT_RATE" envDefault:"600"`  // operations that are started in each project in a minute
+	Rate        int `env:"GATEWAY_RATE" envDefault:"60000"`        // requests of all keys in a minute
+	Streams     int `env:"GATEWAY_STREAMS" envDefault:"100"`       // that each API key has open on one gateway
 	AllStreams  int `env:"GATEWAY_ALL_STREAMS" envDefault:"20000"` // that are open on one gateway
 	// QueueDepth is how many operations may wait for their turn, ProjectQueueDepth
 	// how many of each project.

@@ -16,6 +16,19 @@ type User struct {
 // Operator is the user of people with the nats CLI.
 const Operator = "operator"
 
+// SubjectUserInfo is where NATS tells a user its own rights.
+const SubjectUserInfo = "$SYS.REQ.USER.INFO"
+
+// Of is the user of a service, or false.
+func Of(service string) (User, bool) {
+	for _, u := range Users() {
+		if u.Name == service && u.Name != Operator {
+			return u, true
+		}
+	}
+	return User{}, false
+}
+
 // Users are those of an installation: the services and the operator.
 func Users() []User {
 	return []User{
@@ -28,7 +41,7 @@ func Users() []User {
 func service(name string, more ...[]string) User {
 	u := User{
 		Name:      name,
-		Publish:   []string{msgGet(contract.StreamEvents)},
+		Publish:   []string{msgGet(contract.StreamEvents), SubjectUserInfo},
 		Subscribe: []string{"_INBOX." + name + ".>", "$SRV.>", contract.ServiceSubject(name, "*")},
 	}
 	for _, some := range more {

@@ -102,7 +102,7 @@ func (l *Limiter) Request(ctx context.Context, key string) (domain.Level, error)
 	if err != nil {
 		undo()
 	}
-	return Tighter(level, all), err
+	return level.Tighter(all), err
 }
 
 // Start counts an operation that is to be started in a project, or refuses it with
@@ -114,14 +114,6 @@ func (l *Limiter) Start(ctx context.Context, project string) (domain.Level, erro
 
 // Refused is how many requests were refused so far.
 func (l *Limiter) Refused() int64 { return l.refused.Load() }
-
-// Tighter is the level with less left; the zero Level is that of no limit.
-func Tighter(a, b domain.Level) domain.Level {
-	if b.Limit == 0 || a.Limit > 0 && a.Remaining <= b.Remaining {
-		return a
-	}
-	return b
-}
 
 // take spends a token of a budget. It waits for the pool only where this gateway
 // has none, and does not know when it will.

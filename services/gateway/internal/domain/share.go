@@ -175,3 +175,11 @@ func (s *Share) Level(now time.Time) Level {
 	remaining := max(0, min(there, s.limit.Burst))
 	return Level{Limit: s.limit.Burst, Remaining: remaining, Reset: time.Duration(s.limit.Burst-remaining) * s.limit.Every}
 }
+
+// Tighter is the level with less left; the zero Level is that of no limit.
+func (l Level) Tighter(other Level) Level {
+	if other.Limit == 0 || l.Limit > 0 && l.Remaining <= other.Remaining {
+		return l
+	}
+	return other
+}

@@ -37,7 +37,7 @@ func (h *handlers) limitStart(w http.ResponseWriter, r *http.Request, project st
 		return nil // there is no such project, as the handler finds out
 	}
 	level, err := h.Limits.Start(r.Context(), project)
-	writeLevel(w, domain.Tighter(callerOf(r).level, level))
+	writeLevel(w, callerOf(r).level.Tighter(level))
 	return err
 }
 
