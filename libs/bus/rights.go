@@ -22,7 +22,7 @@ func (c *Conn) checkRights(ctx context.Context) error {
 	defer cancel()
 	reply, err := c.nc.RequestWithContext(ctx, access.SubjectUserInfo, nil)
 	if err != nil {
-		return nil //nolint:nilerr // it does not tell
+		return nil
 	}
 	type rights struct{ Allow, Deny []string }
 	var told struct {

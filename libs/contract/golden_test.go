@@ -147,6 +147,9 @@ func fields(of reflect.Type, path string) []string {
 	var all []string
 	for field := range of.Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
 		all = append(all, fields(field.Type, path+"/"+name)...)
 	}
 	return all

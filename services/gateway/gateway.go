@@ -55,7 +55,7 @@ type Config struct {
 
 // Limits are what may be asked of the gateways; 0 switches one off. The rates are
 // those of all gateways together. A tenth of a minute's may come at once, or ten
-// where that is more.
+// where that is more. They are off in `rdev up`.
 type Limits struct {
 	KeyRate     int `env:"GATEWAY_KEY_RATE" envDefault:"6000"`     // requests of each API key in a minute
 	ProjectRate int `env:"GATEWAY_PROJECT_RATE" envDefault:"600"`  // operations that are started in each project in a minute

@@ -66,12 +66,15 @@ func gatewayUser() User {
 			"$JS.API.CONSUMER.INFO." + contract.StreamEvents + ".*",
 			"$JS.API.CONSUMER.MSG.NEXT." + contract.StreamEvents + ".*",
 			"$JS.API.CONSUMER.DELETE." + contract.StreamEvents + ".*",
+			contract.LimitSubject(">"), msgGet(contract.StreamLimits),
 		})
 	for _, stream := range contract.Streams() {
 		for _, verb := range []string{"CREATE", "UPDATE", "INFO"} {
 			u.Publish = append(u.Publish, "$JS.API.STREAM."+verb+"."+stream.Name)
 		}
-		u.Publish = append(u.Publish, "$JS.API.CONSUMER.CREATE."+stream.Name+".>")
+		if stream.Name != contract.StreamLimits { // which nobody consumes
+			u.Publish = append(u.Publish, "$JS.API.CONSUMER.CREATE."+stream.Name+".>")
+		}
 	}
 	for _, consumer := range contract.Consumers(contract.DefaultLease()) {
 		if consumer.Stream == contract.StreamEvents && consumer.Name != contract.ConsumerKeys {

@@ -78,7 +78,7 @@ func TestEveryServiceDoesItsWorkWithTheRightsOfItsUser(t *testing.T) {
 	start(t, log, notifier.Run, with("notifier", "RDEV_WEBHOOK_ALLOW", "127.0.0.1/32", "NOTIFIER_RETRY_BASE", "1s"))
 	start(t, log, provisioner.Run, with("provisioner", "PROVISIONER_WORKSPACES", workspaces))
 	start(t, log, executor.Run, with("executor", "EXECUTOR_RUNNER", runner(t), "EXECUTOR_ALLOW_UNCONFINED", "true"))
-	atGateway := with("gateway", "GATEWAY_KEY_PEPPER_FILE", s.file("rdev-key-pepper", "pepper"), "RDEV_ADDR", address)
+	atGateway := with("gateway", "GATEWAY_KEY_PEPPER_FILE", s.file("rdev-key-pepper", "pepper"), "RDEV_ADDR", address, "GATEWAY_KEY_RATE", "1200")
 	start(t, log, gateway.Run, atGateway)
 	cfg, err := envutil.LoadFrom[gateway.Config](atGateway)
 	if err != nil {
@@ -100,11 +100,12 @@ func TestAUserMayNothingElse(t *testing.T) {
 			"rdev.append.operation.running.x", "rdev.append.project.created.x", "rdev.svc.provisioner.open_credentials", "rdev.events.operation.failed.x", "rdev.out.x", "rdev.output.x",
 			"$JS.API.STREAM.DELETE.RDEV_EVENTS", "$JS.API.STREAM.PURGE.RDEV_EVENTS", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.audit",
 			"$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.executor", "$JS.API.CONSUMER.DELETE.RDEV_EVENTS.notifier", "$JS.ACK.RDEV_EVENTS.audit.1",
+			"$KV.OTHER.x", "$JS.API.STREAM.PURGE.KV_RDEV_LIMITS", "$JS.API.STREAM.DELETE.KV_RDEV_LIMITS", "$JS.API.CONSUMER.CREATE.KV_RDEV_LIMITS.x", "$JS.API.DIRECT.GET.KV_RDEV_LIMITS.$KV.RDEV_LIMITS.x",
 		},
-		"executor":    {"rdev.append.key.created.x", "rdev.svc.provisioner.put_credential", "rdev.append.operation.pending.x", "rdev.append.project.created.x", "rdev.cmd.executor.pod.x", "$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.provisioner", "$JS.API.STREAM.CREATE.X", "rdev.svc.audit.list"},
-		"provisioner": {"rdev.append.operation.pending.x", "rdev.out.x", "$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.executor", "rdev.svc.audit.rebuild"},
-		"audit":       {"rdev.append.operation.completed.x", "rdev.cmd.executor.pod.x", "$JS.API.STREAM.MSG.GET.RDEV_OUTPUT", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.notifier"},
-		"notifier":    {"rdev.append.operation.failed.x", "$JS.API.STREAM.PURGE.RDEV_EVENTS", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.audit", "rdev.svc.audit.list"},
+		"executor":    {"$KV.RDEV_LIMITS.all.requests", "rdev.append.key.created.x", "rdev.svc.provisioner.put_credential", "rdev.append.operation.pending.x", "rdev.append.project.created.x", "rdev.cmd.executor.pod.x", "$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.provisioner", "$JS.API.STREAM.CREATE.X", "rdev.svc.audit.list"},
+		"provisioner": {"$KV.RDEV_LIMITS.all.requests", "rdev.append.operation.pending.x", "rdev.out.x", "$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.executor", "rdev.svc.audit.rebuild"},
+		"audit":       {"$KV.RDEV_LIMITS.all.requests", "rdev.append.operation.completed.x", "rdev.cmd.executor.pod.x", "$JS.API.STREAM.MSG.GET.RDEV_OUTPUT", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.notifier"},
+		"notifier":    {"$KV.RDEV_LIMITS.all.requests", "rdev.append.operation.failed.x", "$JS.API.STREAM.PURGE.RDEV_EVENTS", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.audit", "rdev.svc.audit.list"},
 	} {
 		for _, subject := range subjects {
 			if !refuses(t, s, name, func(c *nats.Conn) error { return c.Publish(subject, nil) }) {

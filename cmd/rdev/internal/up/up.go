@@ -116,6 +116,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 	state := Ready{
 		URL: "http://" + listener.Addr().String(), NATSURL: server.URL(), APIKeyFile: home.path("api-key"), PID: os.Getpid(),
 	}
+	// Without gateway.Limits: one machine has one user, who may use it up.
 	gatewayConfig := gateway.Config{
 		NATS: server.as(contract.ServiceGateway), DatabaseURL: database.URL(""), KeyPepper: home.path("key-pepper"),
 		Replicas: 1, Listener: listener, Lease: cfg.Lease,

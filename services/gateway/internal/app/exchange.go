@@ -11,20 +11,23 @@ import (
 // renew has an exchange made where one is due, and returns what is closed when the
 // one is over that is under way, nil where none is. The share is locked.
 func (l *Limiter) renew(s *share, now time.Time) <-chan struct{} {
-	if s.exchange != nil || !s.tokens.Due(now) {
-		return s.exchange
+	if s.exchange == nil && s.tokens.Due(now) {
+		l.order(s, now)
 	}
+	return s.exchange
+}
+
+// order has an exchange made; where too many are due, the next request or the sweep
+// asks again. The share is locked.
+func (l *Limiter) order(s *share, now time.Time) {
 	if now.UnixNano() < l.away.Load() {
 		s.tokens.Alone(now)
-		return nil
+		return
 	}
-	pending := make(chan struct{})
 	select {
 	case l.due <- s:
-		s.exchange = pending
-		return pending
+		s.exchange = make(chan struct{})
 	default:
-		return nil // too many are due: the next request, or the sweep, asks again
 	}
 }
 
@@ -59,18 +62,18 @@ func (l *Limiter) Run(ctx context.Context) error {
 
 // sweep renews the leases that end, and forgets shares that are as new ones.
 func (l *Limiter) sweep() {
-	l.mu.Lock()
+	l.mu.RLock()
 	all := make([]*share, 0, len(l.shares))
 	for _, s := range l.shares {
 		all = append(all, s)
 	}
-	l.mu.Unlock()
+	l.mu.RUnlock()
 	for _, s := range all {
 		s.mu.Lock()
 		idle := s.exchange == nil && s.tokens.Idle()
 		s.gone = idle
-		if !idle {
-			l.renew(s, time.Now())
+		if now := time.Now(); s.exchange == nil && s.tokens.Over(now) {
+			l.order(s, now)
 		}
 		s.mu.Unlock()
 		if idle {
@@ -92,7 +95,7 @@ func (l *Limiter) trade(ctx context.Context, s *share) {
 	defer cancel()
 	var got domain.Portion
 	err := l.pools.UpdatePool(ctx, kind.pool+s.of, func(p domain.Pool) domain.Pool {
-		got = kind.limit.Exchange(p, order, time.Now())
+		got = kind.limit.Exchange(p, order, time.Now().UTC())
 		return got.Pool
 	})
 

@@ -82,10 +82,10 @@ func (b *budget) step(g *gate) {
 	}
 }
 
-// tend begins an exchange where one is due.
-func (b *budget) tend(g *gate) {
+// tend begins an exchange where one is due, for a request or because a lease ended.
+func (b *budget) tend(g *gate, due func(*domain.Share, time.Time) bool) {
 	clock := b.now.Add(g.ahead)
-	if g.order == nil && g.share.Due(clock) {
+	if g.order == nil && due(g.share, clock) {
 		o := g.share.Begin(g.name, clock)
 		g.order, g.next = &o, b.now.Add(time.Duration(b.rand.Int64N(int64(5*time.Millisecond))))
 	}
@@ -103,7 +103,7 @@ func (b *budget) ask(g *gate) bool {
 	} else {
 		g.wait = g.share.Wait(b.now.Add(g.ahead))
 	}
-	b.tend(g)
+	b.tend(g, (*domain.Share).Due)
 	return ok
 }
 
@@ -111,7 +111,7 @@ func (b *budget) ask(g *gate) bool {
 func (b *budget) settle() {
 	for range 10 + int(b.limit.Whole()/(domain.Lease/4)) {
 		for _, g := range b.gates {
-			b.tend(g)
+			b.tend(g, (*domain.Share).Over)
 		}
 		b.pass(domain.Lease / 4)
 	}
@@ -139,7 +139,7 @@ func TestNoInterleavingSpendsMoreThanTheBudget(t *testing.T) {
 					b.pass(time.Duration(b.rand.Int64N(int64(2 * domain.Lease))))
 				case 1:
 					for _, g := range b.gates {
-						b.tend(g)
+						b.tend(g, (*domain.Share).Over)
 					}
 				case 2:
 					if b.rand.IntN(20) == 0 { // it dies with what it holds, and another comes
@@ -251,7 +251,8 @@ func TestWhoWaitsAsLongAsHeIsToldIsServedByAnyGateway(t *testing.T) {
 			b := newBudget(t, seed, limit, 3)
 			g := b.gates[0]
 			for refused := false; !refused; b.pass(time.Millisecond) {
-				for b.ask(g) { //nolint:revive // until there is nothing left
+				for b.ask(g) {
+					continue
 				}
 				refused = g.order == nil
 			}

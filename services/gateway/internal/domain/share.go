@@ -76,11 +76,16 @@ func (s *Share) everyAlone() time.Duration {
 	return s.limit.Every * time.Duration(max(1, len(s.pool.Leases)))
 }
 
-// Due tells whether an exchange is due: what is left runs low, or the lease ends.
+// Due tells a request whether an exchange is due: what is left runs low, or the
+// lease has ended.
 func (s *Share) Due(now time.Time) bool {
 	s.gain(now)
-	return s.low() || !now.Before(s.until) && !s.Idle()
+	return s.low() || s.Over(now)
 }
+
+// Over tells whether the lease has ended of a share that holds what has to be renewed
+// or given back.
+func (s *Share) Over(now time.Time) bool { return !now.Before(s.until) && !s.Idle() }
 
 // low tells whether there is reason to ask before the lease ends.
 func (s *Share) low() bool {
@@ -100,18 +105,16 @@ func (s *Share) Idle() bool {
 // whatever becomes of the exchange: the pool may have it.
 func (s *Share) Begin(gateway string, now time.Time) Order {
 	s.gain(now)
-	least := max(1, s.limit.advance())
 	o := Order{Gateway: gateway}
-	keep := int64(0)
-	if now.Before(s.until) {
+	if now.Before(s.until) { // it ran low
 		s.target = min(2*s.target, s.limit.Slice())
-		keep = s.target
 	} else {
-		s.target = max(least, min(s.used, s.limit.Slice()))
-		keep = s.target
-		if s.used == 0 && !s.dry {
-			keep, o.Idle = s.limit.advance(), true
-		}
+		s.target = max(1, s.limit.advance(), min(s.used, s.limit.Slice()))
+		o.Idle = s.used == 0 && !s.dry
+	}
+	keep := s.target
+	if o.Idle {
+		keep = s.limit.advance()
 	}
 	s.used, s.dry = 0, false
 	o.Tokens = keep - s.left - s.promised
@@ -119,6 +122,9 @@ func (s *Share) Begin(gateway string, now time.Time) Order {
 		due := min(back, s.promised)
 		s.promised -= due
 		s.left -= back - due
+		if s.alone {
+			o.Tokens = 0 // what it gained alone was never the pool's
+		}
 	}
 	return o
 }
