@@ -98,9 +98,6 @@ func streamConfig(s contract.Stream, replicas int) jetstream.StreamConfig {
 	if s.RepublishFrom != "" {
 		cfg.RePublish = &jetstream.RePublish{Source: s.RepublishFrom, Destination: s.RepublishTo}
 	}
-	if s.Memory {
-		cfg.Storage = jetstream.MemoryStorage
-	}
 	if s.WorkQueue {
 		cfg.Retention = jetstream.WorkQueuePolicy
 	}

@@ -37,8 +37,6 @@ type Stream struct {
 	// Async stores before it syncs: fit for output, unfit for promises. Only
 	// where the stream has one replica.
 	Async bool
-	// Memory keeps it in memory alone: fit for what may be lost with all servers.
-	Memory bool
 }
 
 const (
@@ -93,11 +91,12 @@ func Streams() []Stream {
 			MaxAge: 7 * day, MaxBytes: 100 * mib, Async: true,
 		},
 		{
-			// A budget that is forgotten is full again, which an hour makes it in any case.
+			// A budget that is forgotten is full again, which an hour makes it in any case. In a
+			// file all the same: a stream in memory is gone, and not empty, when its server was.
 			Name:          StreamLimits,
 			Description:   "what is left of the budgets that limit requests",
 			Subjects:      []string{limitsPrefix + ">"},
-			MaxPerSubject: 1, MaxAge: time.Hour, MaxBytes: 32 * mib, MaxMessage: 16 << 10, Memory: true,
+			MaxPerSubject: 1, MaxAge: time.Hour, MaxBytes: 32 * mib, MaxMessage: 16 << 10, Async: true,
 		},
 	}
 }
