@@ -48,9 +48,10 @@ func (a answer) number(t *testing.T, name string) int {
 func TestGatewaysShareTheBudgetOfAKey(t *testing.T) {
 	w := newWorld(t)
 	const rate, burst, slices = 1200, 120, 2 * 30
+	// Gateways that start later know the key.
 	limits := gateway.Limits{KeyRate: rate}
-	urls := []string{w.limited(limits), w.limited(limits)}
 	key := w.newKey(`{"name":"busy","scopes":["projects:read"]}`).Secret
+	urls := []string{w.limited(limits), w.limited(limits)}
 	var served, refused atomic.Int64
 	var last atomic.Value
 	begin := time.Now()
@@ -97,8 +98,8 @@ func TestGatewaysShareTheBudgetOfAKey(t *testing.T) {
 func TestRetryAfterIsTrueOnEveryGateway(t *testing.T) {
 	w := newWorld(t)
 	limits := gateway.Limits{KeyRate: 60}
-	first, second := w.limited(limits), w.limited(limits)
 	key := w.newKey(`{"name":"slow","scopes":["projects:read"]}`).Secret
+	first, second := w.limited(limits), w.limited(limits)
 	ask := func(url string) answer {
 		return w.send(call{url: url, method: http.MethodGet, path: "/keys/self", key: key})
 	}
@@ -154,10 +155,10 @@ func TestEveryAuthorizedAnswerTellsTheTightestLimit(t *testing.T) {
 
 func TestTheInstallationHasACeiling(t *testing.T) {
 	w := newWorld(t)
-	url := w.limited(gateway.Limits{KeyRate: 60_000, Rate: 60})
 	key := w.newKey(`{"name":"one","scopes":["projects:read"]}`).Secret
-	for i, secret := 0, key; ; i++ {
-		a := w.send(call{url: url, method: http.MethodGet, path: "/keys/self", key: secret})
+	url := w.limited(gateway.Limits{KeyRate: 60_000, Rate: 60})
+	for i := 0; ; i++ {
+		a := w.send(call{url: url, method: http.MethodGet, path: "/keys/self", key: key})
 		if a.status == http.StatusOK && i < 200 {
 			continue
 		}
