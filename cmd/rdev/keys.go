@@ -76,11 +76,7 @@ func newKeysGetCommand(c *cli) *cobra.Command {
   rdev keys get self                              # the key that rdev uses here`,
 		ValidArgsFunction: c.completeKeys("self"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := c.connect()
-			if err != nil {
-				return err
-			}
-			key, err := findKey(cmd.Context(), api, args[0])
+			_, key, err := c.findKey(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -133,11 +129,7 @@ a terminal it asks first; --yes does not.`,
 		Example:           "  rdev keys revoke ci --yes",
 		ValidArgsFunction: c.completeKeys(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := c.connect()
-			if err != nil {
-				return err
-			}
-			key, err := findKey(cmd.Context(), api, args[0])
+			api, key, err := c.findKey(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -159,8 +151,18 @@ a terminal it asks first; --yes does not.`,
 	return cmd
 }
 
-// findKey is the key of an id, of the name that one active key has, or self.
-func findKey(ctx context.Context, api *client.Client, given string) (client.Key, error) {
+// findKey connects, and finds the key that an argument names.
+func (c *cli) findKey(cmd *cobra.Command, given string) (*client.Client, client.Key, error) {
+	api, err := c.connect()
+	if err != nil {
+		return nil, client.Key{}, err
+	}
+	key, err := keyOf(cmd.Context(), api, given)
+	return api, key, err
+}
+
+// keyOf is the key of an id, of the name that one active key has, or self.
+func keyOf(ctx context.Context, api *client.Client, given string) (client.Key, error) {
 	if given == "self" || validate.IsID(given) {
 		return api.Key(ctx, given)
 	}

@@ -81,11 +81,7 @@ secret that it had works on for the overlap; one before that ends at once.`,
 			if overlap < 0 {
 				return usagef(cmd, "--overlap %s lies in the past", overlap)
 			}
-			api, err := c.connect()
-			if err != nil {
-				return err
-			}
-			before, err := findKey(cmd.Context(), api, args[0])
+			api, before, err := c.findKey(cmd, args[0])
 			if err != nil {
 				return err
 			}

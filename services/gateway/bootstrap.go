@@ -50,9 +50,7 @@ func readKeys(ctx context.Context, cfg Config, conn *bus.Conn, ring *app.Keyring
 	defer stop()
 	read := false
 	err = conn.Follow(ctx, contract.EntityFilter(contract.EntityKey), 0, log, func(e bus.Event) error {
-		if key, err := e.APIKey(); err == nil {
-			ring.Apply(key)
-		}
+		applyKey(ring, e)
 		return nil
 	}, func() { read = true; stop() })
 	if read {

@@ -51,12 +51,18 @@ func followKeys(ctx context.Context, conn *bus.Conn, ring *app.Keyring, log *slo
 	return conn.Keep(ctx, log, func(ctx context.Context) error {
 		return conn.Follow(ctx, contract.EntityFilter(contract.EntityKey), next, log, func(e bus.Event) error {
 			next = e.Seq + 1
-			if key, err := e.APIKey(); err == nil {
-				ring.Apply(key)
-			}
+			applyKey(ring, e)
 			return nil
 		}, ring.LogRead)
 	})
+}
+
+// applyKey gives the keyring what an event says. What no writer of ours wrote says
+// nothing.
+func applyKey(ring *app.Keyring, e bus.Event) {
+	if key, err := e.APIKey(); err == nil {
+		ring.Apply(key)
+	}
 }
 
 // keyTable is the database, which remembers keys for longer than the log does. The
@@ -116,7 +122,7 @@ func (t *keyTable) noteUses(ctx context.Context, keys postgres.Keys) {
 	since := time.Now()
 	note := func(ctx context.Context) {
 		now := time.Now()
-		if used := t.ring.LastUsed(since); len(used) > 0 {
+		if used := t.ring.UsedSince(since); len(used) > 0 {
 			if err := keys.Used(ctx, used); err != nil {
 				t.log.Warn("uses of API keys are not written down", "error", err)
 				return // the next round has them, too

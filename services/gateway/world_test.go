@@ -3,15 +3,12 @@ package gateway_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -53,11 +50,8 @@ func worldOn(t *testing.T, server *embedded.Server) *world {
 	t.Helper()
 	w := &world{t: t, nats: server, conn: testkit.Connect(t, server.URL(), contract.ServiceExecutor)}
 	w.cfg = gateway.Config{
-		NATS: bus.Settings{URL: server.URL()}, DatabaseURL: testkit.Postgres(t), KeyPepper: filepath.Join(t.TempDir(), "pepper"),
+		NATS: bus.Settings{URL: server.URL()}, DatabaseURL: testkit.Postgres(t), KeyPepper: testkit.SecretFile(t),
 		Replicas: 1, Heartbeat: 50 * time.Millisecond,
-	}
-	if err := os.WriteFile(w.cfg.KeyPepper, []byte(rand.Text()+rand.Text()+"\n"), 0o600); err != nil {
-		t.Fatal(err)
 	}
 	var err error
 	if w.key, err = gateway.Bootstrap(t.Context(), w.cfg, false, testkit.Log(t)); err != nil {

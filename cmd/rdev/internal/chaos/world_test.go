@@ -2,9 +2,7 @@ package chaos
 
 import (
 	"context"
-	"crypto/rand"
 	"net"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -46,11 +44,8 @@ func newWorld(t *testing.T, servers, executors int) *world {
 		NATS: bus.Settings{URL: w.nodes.URL()}, DatabaseURL: w.database, Workspaces: w.workspaces, Lease: lease(),
 	})
 	cfg := gateway.Config{
-		NATS: bus.Settings{URL: w.nodes.URL()}, DatabaseURL: w.database, KeyPepper: filepath.Join(t.TempDir(), "pepper"),
+		NATS: bus.Settings{URL: w.nodes.URL()}, DatabaseURL: w.database, KeyPepper: testkit.SecretFile(t),
 		Replicas: servers, Listener: listener, Lease: lease(),
-	}
-	if err := os.WriteFile(cfg.KeyPepper, []byte(rand.Text()+rand.Text()), 0o600); err != nil {
-		t.Fatal(err)
 	}
 	key, err := gateway.Bootstrap(t.Context(), cfg, false, testkit.Log(t))
 	if err != nil {

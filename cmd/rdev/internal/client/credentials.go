@@ -11,19 +11,11 @@ import (
 // Credentials are all credentials of a project, or of the installation where it
 // is "", by name and through all pages; never their values.
 func (c *Client) Credentials(ctx context.Context, project string) ([]contract.Credential, error) {
-	var all []contract.Credential
-	query := url.Values{}
-	for {
-		var page contract.CredentialList
-		if _, err := c.do(ctx, call{method: http.MethodGet, path: credentialsPath(project), query: query}, &page); err != nil {
-			return nil, err
-		}
-		all = append(all, page.Credentials...)
-		if page.NextCursor == nil || *page.NextCursor == query.Get("cursor") {
-			return all, nil
-		}
-		query.Set("cursor", *page.NextCursor)
+	type page struct {
+		Credentials []contract.Credential `json:"credentials"`
+		NextCursor  string                `json:"next_cursor"`
 	}
+	return allPages(ctx, c, credentialsPath(project), func(p page) ([]contract.Credential, string) { return p.Credentials, p.NextCursor })
 }
 
 // SetCredential sets the value of a credential, a new one or one that exists.

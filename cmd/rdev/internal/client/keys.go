@@ -68,22 +68,11 @@ type NewKey struct {
 // Keys are all keys that may do no more than the one of this client, the newest
 // first, through all pages.
 func (c *Client) Keys(ctx context.Context) ([]Key, error) {
-	var all []Key
-	query := url.Values{}
-	for {
-		var page struct {
-			Keys       []Key  `json:"keys"`
-			NextCursor string `json:"next_cursor"`
-		}
-		if _, err := c.do(ctx, call{method: http.MethodGet, path: "/keys", query: query}, &page); err != nil {
-			return nil, err
-		}
-		all = append(all, page.Keys...)
-		if page.NextCursor == "" || page.NextCursor == query.Get("cursor") {
-			return all, nil
-		}
-		query.Set("cursor", page.NextCursor)
+	type page struct {
+		Keys       []Key  `json:"keys"`
+		NextCursor string `json:"next_cursor"`
 	}
+	return allPages(ctx, c, "/keys", func(p page) ([]Key, string) { return p.Keys, p.NextCursor })
 }
 
 // Key reads one key; the id "self" stands for the one of this client.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -53,22 +52,11 @@ type NewProject struct {
 
 // Projects are all projects that the key may see, through all pages.
 func (c *Client) Projects(ctx context.Context) ([]Project, error) {
-	var all []Project
-	query := url.Values{}
-	for {
-		var page struct {
-			Projects   []Project `json:"projects"`
-			NextCursor string    `json:"next_cursor"`
-		}
-		if _, err := c.do(ctx, call{method: http.MethodGet, path: "/projects", query: query}, &page); err != nil {
-			return nil, err
-		}
-		all = append(all, page.Projects...)
-		if page.NextCursor == "" || page.NextCursor == query.Get("cursor") {
-			return all, nil
-		}
-		query.Set("cursor", page.NextCursor)
+	type page struct {
+		Projects   []Project `json:"projects"`
+		NextCursor string    `json:"next_cursor"`
 	}
+	return allPages(ctx, c, "/projects", func(p page) ([]Project, string) { return p.Projects, p.NextCursor })
 }
 
 // Project reads one project.

@@ -51,10 +51,7 @@ func TestTheFiveServicesRunAsProcessesOfTheirOwn(t *testing.T) {
 		}
 	}
 	reader := readerAndWriter(t, owner, "audit", "gateway", "notifier", "provisioner")
-	pepper := filepath.Join(t.TempDir(), "pepper")
-	if err := os.WriteFile(pepper, []byte(rand.Text()+rand.Text()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	pepper := testkit.SecretFile(t)
 	var running []*instance
 	key := ""
 	urls := map[string]string{}

@@ -85,6 +85,23 @@ func (k *Keyring) Apply(key contract.Key) {
 	}
 }
 
+// Used is when a key was used last here, zero for never.
+func (k *Keyring) Used(id string) time.Time {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if found := k.keys[id]; found != nil {
+		return found.lastUsed()
+	}
+	return time.Time{}
+}
+
+func (h *held) lastUsed() time.Time {
+	if at := h.used.Load(); at > 0 {
+		return time.Unix(at, 0).UTC()
+	}
+	return time.Time{}
+}
+
 // LogRead is called once the keyring holds all that the log has, TableRead once
 // it holds all that the table has.
 func (k *Keyring) LogRead() { k.log.Store(true) }
@@ -174,6 +191,13 @@ func (k *Keyring) get(id string) (contract.Key, domain.Grant, bool) {
 	return contract.Key{}, domain.Grant{}, false
 }
 
+// count is how many keys there are, whatever their state.
+func (k *Keyring) count() int {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return len(k.keys)
+}
+
 // list is the keys that are wanted, the newest first.
 func (k *Keyring) list(want func(contract.Key, domain.Grant) bool) []contract.Key {
 	k.mu.RLock()
@@ -190,14 +214,15 @@ func (k *Keyring) list(want func(contract.Key, domain.Grant) bool) []contract.Ke
 	return keys
 }
 
-// LastUsed is when each key was used last here, by id, since a time.
-func (k *Keyring) LastUsed(since time.Time) map[string]time.Time {
+// UsedSince is when each key was used last here, by id, of those that were since a
+// time, to the second.
+func (k *Keyring) UsedSince(since time.Time) map[string]time.Time {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	used := map[string]time.Time{}
 	for id, found := range k.keys {
-		if at := found.used.Load(); at > 0 && at >= since.Unix() {
-			used[id] = time.Unix(at, 0).UTC()
+		if at := found.lastUsed(); !at.IsZero() && at.Unix() >= since.Unix() {
+			used[id] = at
 		}
 	}
 	return used

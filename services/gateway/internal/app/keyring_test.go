@@ -140,7 +140,7 @@ func TestUsesAreNoted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if used := ring.LastUsed(now.Add(-time.Minute)); len(used) != 1 || used["one"].Unix() != now.Unix() {
+	if used := ring.UsedSince(now.Add(-time.Minute)); len(used) != 1 || used["one"].Unix() != now.Unix() {
 		t.Errorf("used: %v", used)
 	}
 }

@@ -172,17 +172,16 @@ func (k *Keys) LastUsed(ctx context.Context, keys []contract.Key) map[string]tim
 	for _, key := range keys {
 		ids = append(ids, key.ID)
 	}
-	used := k.Ring.LastUsed(time.Time{})
-	elsewhere, err := k.Uses.LastUsed(ctx, ids)
+	used, err := k.Uses.LastUsed(ctx, ids)
 	if err != nil {
-		return used // what is known here is better than no answer
+		used = map[string]time.Time{} // what is known here is better than no answer
 	}
 	for _, id := range ids {
-		if at := used[id]; at.After(elsewhere[id]) {
-			elsewhere[id] = at
+		if at := k.Ring.Used(id); at.After(used[id]) {
+			used[id] = at
 		}
 	}
-	return elsewhere
+	return used
 }
 
 // The states of a key.
@@ -210,19 +209,21 @@ const bootstrapName = "admin"
 // Where there is a key that may, and works, there is no need for another, and
 // CONFLICT says so, unless one is wanted again. The keyring has to be complete.
 func (k *Keys) Bootstrap(ctx context.Context, again bool) (IssuedKey, error) {
-	known := k.Ring.list(func(contract.Key, domain.Grant) bool { return true })
-	for _, key := range known {
-		if _, grant, _ := k.Ring.get(key.ID); grant.Has(domain.Admin) && grant.Everywhere() && !again && KeyState(key, time.Now()) == KeyActive {
-			return IssuedKey{}, &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf(
-				"this installation has the admin key %q (%s…), made on %s; its secret was told once and is kept nowhere. Whoever has it makes more keys",
-				key.Name, key.Secrets[0].Prefix, stamp(key.CreatedAt))}
-		}
+	known, now := k.Ring.count(), time.Now()
+	admins := k.Ring.list(func(key contract.Key, grant domain.Grant) bool {
+		return grant.Has(domain.Admin) && grant.Everywhere() && KeyState(key, now) == KeyActive
+	})
+	if len(admins) > 0 && !again {
+		key := admins[0]
+		return IssuedKey{}, &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf(
+			"this installation has the admin key %q (%s…), made on %s; its secret was told once and is kept nowhere. Whoever has it makes more keys",
+			key.Name, key.Secrets[0].Prefix, stamp(key.CreatedAt))}
 	}
 	// Two that find the same keys make the same id, and one of them is refused.
-	asker := Asker{Key: "bootstrap", Actor: "service:gateway", IdempotencyKey: fmt.Sprintf("after %d keys", len(known))}
+	asker := Asker{Key: "bootstrap", Actor: "service:gateway", IdempotencyKey: fmt.Sprintf("after %d keys", known)}
 	name := bootstrapName
-	if len(known) > 0 {
-		name = fmt.Sprintf("%s-%d", bootstrapName, len(known)+1)
+	if known > 0 {
+		name = fmt.Sprintf("%s-%d", bootstrapName, known+1)
 	}
 	issued, err := k.Create(ctx, asker, everything(), NewKey{Name: name, Scopes: []string{string(domain.Admin)}})
 	if err == nil && issued.Secret == "" {

@@ -3,6 +3,7 @@ package domain
 import (
 	"fmt"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 )
@@ -129,27 +130,12 @@ func (g Grant) Within(other Grant) bool {
 	return !g.Everywhere() && !slices.ContainsFunc(g.projects, func(p string) bool { return !other.covers(p) })
 }
 
-// Match tells whether a pattern, in which * stands for any text, matches all of a
-// text. A * of the text is matched by a * alone: so a pattern that matches another
-// covers all that the other does.
+// Match tells whether a pattern, in which * stands for any text without slashes,
+// matches all of a text. A * of the text is matched by a * alone: so a pattern that
+// matches another covers all that the other does.
 func Match(pattern, text string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == text
-	}
-	rest, ok := strings.CutPrefix(text, parts[0])
-	if !ok {
-		return false
-	}
-	last := parts[len(parts)-1]
-	for _, part := range parts[1 : len(parts)-1] {
-		at := strings.Index(rest, part)
-		if at < 0 {
-			return false
-		}
-		rest = rest[at+len(part):]
-	}
-	return len(rest) >= len(last) && strings.HasSuffix(rest, last)
+	matched, err := path.Match(pattern, text)
+	return matched && err == nil
 }
 
 const maxPattern = 40

@@ -4,7 +4,6 @@ package postgres
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/database"
 )
 
 // projection is the name of the keys' row in positions.
@@ -24,12 +24,7 @@ type Keys struct{ Pool *pgxpool.Pool }
 
 // Position implements bus.Projection.
 func (k Keys) Position(ctx context.Context) (uint64, error) {
-	var seq uint64
-	err := k.Pool.QueryRow(ctx, `select seq from positions where projection = $1`, projection).Scan(&seq)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return 0, fmt.Errorf("position of %s: %w", projection, err)
-	}
-	return seq, nil
+	return database.Position(ctx, k.Pool, projection)
 }
 
 // Snapshot is a key as an event left it. Data is nil where no writer of ours wrote
@@ -60,9 +55,7 @@ func (k Keys) Apply(ctx context.Context, snapshots []Snapshot, last uint64) erro
 			on conflict (id) do update set last_seq = excluded.last_seq, doc = excluded.doc
 			where keys.last_seq < excluded.last_seq`, s.ID, s.Seq, s.Data)
 	}
-	batch.Queue(`
-		insert into positions (projection, seq) values ($1, $2)
-		on conflict (projection) do update set seq = greatest(positions.seq, excluded.seq)`, projection, last)
+	database.Advance(batch, projection, last)
 	return pgx.BeginFunc(ctx, k.Pool, func(tx pgx.Tx) error {
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return fmt.Errorf("store keys: %w", err)

@@ -4,7 +4,6 @@ package postgres
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -24,12 +23,7 @@ type Projects struct{ Pool *pgxpool.Pool }
 
 // Position implements app.View and bus.Projection.
 func (p Projects) Position(ctx context.Context) (uint64, error) {
-	var seq uint64
-	err := p.Pool.QueryRow(ctx, `select seq from positions where projection = $1`, projection).Scan(&seq)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return 0, fmt.Errorf("position of %s: %w", projection, err)
-	}
-	return seq, nil
+	return database.Position(ctx, p.Pool, projection)
 }
 
 // Snapshot is a project as an event left it. Data is nil where no writer of ours
@@ -66,10 +60,7 @@ func (p Projects) Apply(ctx context.Context, snapshots []Snapshot, last uint64) 
 			where projects.last_seq < excluded.last_seq`,
 			s.Slug, s.State, s.Template, s.CreatedAt, s.UpdatedAt, s.Seq, s.Data)
 	}
-	batch.Queue(`
-		insert into positions (projection, seq) values ($1, $2)
-		on conflict (projection) do update set seq = greatest(positions.seq, excluded.seq)`,
-		projection, last)
+	database.Advance(batch, projection, last)
 	return pgx.BeginFunc(ctx, p.Pool, func(tx pgx.Tx) error {
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return fmt.Errorf("store projects: %w", err)
