@@ -32,6 +32,13 @@ type Command struct {
 	Credentials []string `json:"credentials,omitempty"`
 	// Timeout is the wall clock limit, 0 for the executor's default.
 	Timeout Duration `json:"timeout,omitzero"`
+
+	// Approval is ApprovalRequired where it may not start before it was approved.
+	Approval string `json:"approval,omitempty"`
+	// ApprovalTimeout is after how long an approval is decided by itself, as
+	// ApprovalDefault says.
+	ApprovalTimeout Duration      `json:"approval_timeout,omitzero"`
+	ApprovalDefault ApprovalState `json:"approval_default,omitempty"`
 }
 
 // Shell is a program with arguments, or a script for /bin/sh.
@@ -63,18 +70,28 @@ func GitVerbs() []string {
 
 // Agent is a prompt for a coding agent.
 type Agent struct {
-	Provider string      `json:"provider"` // claude-code, opencode, codex, gemini
-	Prompt   string      `json:"prompt"`
-	Model    string      `json:"model,omitempty"`   // the provider's default where empty
-	Session  string      `json:"session,omitempty"` // to resume
-	Limits   AgentLimits `json:"limits,omitzero"`
+	Provider string `json:"provider"` // claude-code, opencode, codex, gemini
+	Prompt   string `json:"prompt"`
+	Model    string `json:"model,omitempty"`   // the provider's default where empty
+	Session  string `json:"session,omitempty"` // to resume
+	// Permissions is PermissionsAsk where the agent asks before it uses a tool that
+	// changes something: each is an approval of the operation.
+	Permissions string      `json:"permissions,omitempty"`
+	Limits      AgentLimits `json:"limits,omitzero"`
 }
+
+// Permissions of an agent.
+const (
+	PermissionsAll = "all" // its workspace is its sandbox: it asks for nothing
+	PermissionsAsk = "ask"
+)
 
 // AgentLimits end an agent that goes on for too long; zero is the default.
 type AgentLimits struct {
 	Wall    Duration `json:"wall,omitzero"`
 	Silence Duration `json:"silence,omitzero"`
 	Turns   int      `json:"turns,omitempty"`
+	Tokens  int64    `json:"tokens,omitempty"` // Usage.Tokens
 	CostUSD float64  `json:"cost_usd,omitempty"`
 }
 

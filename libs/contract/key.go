@@ -7,9 +7,10 @@ import (
 
 // Types of the events of an API key.
 const (
-	TypeKeyCreated = "created"
-	TypeKeyRotated = "rotated" // it has another secret; the one before may hold for a while
-	TypeKeyRevoked = "revoked" // it never works again
+	TypeKeyCreated  = "created"
+	TypeKeyRotated  = "rotated"  // it has another secret; the one before may hold for a while
+	TypeKeyBudgeted = "budgeted" // it has another budget
+	TypeKeyRevoked  = "revoked"  // it never works again
 )
 
 // Key is an API key: what the requests that carry one of its secrets may do.
@@ -26,6 +27,7 @@ type Key struct {
 	Projects []string `json:"projects,omitempty"`
 	// AllowedIPs are the networks that it may be used from; any where empty.
 	AllowedIPs []string `json:"allowed_ips,omitempty"`
+	Budget     *Budget  `json:"budget,omitempty"` // of what its requests start
 
 	Actor     string     `json:"actor"` // who created it
 	CreatedAt time.Time  `json:"created_at"`
@@ -59,7 +61,7 @@ func NextKey(prev *Key, eventType string, proposed Key) (Key, error) {
 	switch {
 	case eventType == TypeKeyCreated && prev == nil:
 		return next, nil
-	case (eventType == TypeKeyRotated || eventType == TypeKeyRevoked) && prev != nil && prev.RevokedAt == nil:
+	case (eventType == TypeKeyRotated || eventType == TypeKeyBudgeted || eventType == TypeKeyRevoked) && prev != nil && prev.RevokedAt == nil:
 		next.Rev = prev.Rev + 1
 		return next, nil
 	case prev == nil:

@@ -13,7 +13,10 @@ import (
 //	pending ──running(1)──▶ running ──completed | failed | cancelled──▶ ended
 //	   └──failed              │  ▲
 //	      never started       │  └─ running(n+1)       another executor takes over
-//	                          └──── cancel_requested   still running, flag set
+//	                          └──── cancel_requested, progressed   still running
+//
+// approval_requested and approval_decided change no state: a pending operation
+// that is held may not run before it was approved.
 type State string
 
 // The states of an operation.
@@ -33,12 +36,15 @@ func (s State) Valid() bool { return s == Pending || s == Running || s.Ended() }
 
 // Types of the events of an operation.
 const (
-	TypePending         = "pending"
-	TypeRunning         = "running"
-	TypeCancelRequested = "cancel_requested"
-	TypeCompleted       = "completed"
-	TypeFailed          = "failed"
-	TypeCancelled       = "cancelled"
+	TypePending           = "pending"
+	TypeRunning           = "running"
+	TypeProgressed        = "progressed"
+	TypeApprovalRequested = "approval_requested"
+	TypeApprovalDecided   = "approval_decided"
+	TypeCancelRequested   = "cancel_requested"
+	TypeCompleted         = "completed"
+	TypeFailed            = "failed"
+	TypeCancelled         = "cancelled"
 )
 
 // Operation is one piece of work asked of rdev. Every event about it carries
@@ -48,9 +54,10 @@ type Operation struct {
 	Kind    string `json:"kind"`    // command.shell, command.git, command.agent, project.create, project.delete
 	Project string `json:"project"` // slug
 	State   State  `json:"state"`
-	Rev     int    `json:"rev"`     // number of events so far, from 1
-	Attempt int    `json:"attempt"` // 0 until it first runs
-	Actor   string `json:"actor"`   // who asked, key:<name>
+	Rev     int    `json:"rev"`           // number of events so far, from 1
+	Attempt int    `json:"attempt"`       // 0 until it first runs
+	Actor   string `json:"actor"`         // who asked, key:<name>
+	Key     string `json:"key,omitempty"` // id of the API key that asked
 
 	CreatedAt  time.Time  `json:"created_at"`
 	StartedAt  *time.Time `json:"started_at"` // of the first attempt
@@ -58,8 +65,17 @@ type Operation struct {
 
 	ExitCode        *int     `json:"exit_code"` // of the command; null where there was none or it is unknown
 	CancelRequested bool     `json:"cancel_requested"`
+	CancelCause     *Failure `json:"cancel_cause,omitempty"` // why, where it was no wish but a limit
 	Failure         *Failure `json:"failure"`
-	Result          *Result  `json:"result"`
+	Result          *Result  `json:"result"` // of one that runs: what it has used so far
+
+	// Held is true of a pending operation that may not run before it was approved.
+	Held      bool       `json:"held,omitempty"`
+	Approvals []Approval `json:"approvals,omitempty"`
+	// WaitsSince is since when a running operation waits for approvals, and Waited
+	// for how long it has before: no limit of time counts that.
+	WaitsSince *time.Time `json:"waits_since,omitempty"`
+	Waited     Duration   `json:"waited,omitzero"`
 
 	Lane     Lane         `json:"lane"`
 	Executor string       `json:"executor,omitempty"` // instance of the current attempt
@@ -164,8 +180,9 @@ type OperationRunning struct {
 	At       time.Time
 }
 
-// OperationCancelRequested asks the executor to stop.
-type OperationCancelRequested struct{}
+// OperationCancelRequested asks the executor to stop. Cause is why, where that is
+// nobody's wish but a limit: the operation then fails with it.
+type OperationCancelRequested struct{ Cause *Failure }
 
 // OperationCompleted ends attempt Attempt well.
 type OperationCompleted struct {
@@ -210,6 +227,7 @@ func (c OperationCancelled) attempt() int     { return c.Attempt }
 func (c OperationPending) apply(o *Operation) {
 	*o = c.Operation
 	o.Rev, o.State, o.Attempt, o.Seq = 0, Pending, 0, 0
+	o.Held = o.Command != nil && o.Command.Approval == ApprovalRequired
 }
 
 func (c OperationRunning) apply(o *Operation) {
@@ -219,18 +237,31 @@ func (c OperationRunning) apply(o *Operation) {
 	}
 }
 
-func (OperationCancelRequested) apply(o *Operation) { o.CancelRequested = true }
+func (c OperationCancelRequested) apply(o *Operation) {
+	o.CancelRequested, o.CancelCause = true, c.Cause
+}
 
 func (c OperationCompleted) apply(o *Operation) {
-	o.State, o.ExitCode, o.Result, o.FinishedAt = Completed, c.ExitCode, c.Result, &c.At
+	o.end(Completed, c.ExitCode, c.Result, c.At)
 }
 
 func (c OperationFailed) apply(o *Operation) {
-	o.State, o.ExitCode, o.Failure, o.Result, o.FinishedAt = Failed, c.ExitCode, c.Failure, c.Result, &c.At
+	o.end(Failed, c.ExitCode, c.Result, c.At)
+	o.Failure = c.Failure
 }
 
 func (c OperationCancelled) apply(o *Operation) {
-	o.State, o.ExitCode, o.Result, o.FinishedAt = Cancelled, c.ExitCode, c.Result, &c.At
+	o.end(Cancelled, c.ExitCode, c.Result, c.At)
+}
+
+// end sets what all ends set. A writer that knows no result leaves what the
+// attempt told of its progress.
+func (o *Operation) end(state State, exitCode *int, result *Result, at time.Time) {
+	o.State, o.ExitCode, o.FinishedAt, o.Held = state, exitCode, &at, false
+	if result != nil {
+		o.Result = result
+	}
+	o.withdrawApprovals(at)
 }
 
 // Next is the operation after the change, or an error that wraps [ErrIllegal]
@@ -239,6 +270,11 @@ func (c OperationCancelled) apply(o *Operation) {
 func Next(prev *Operation, change Change) (Operation, error) {
 	if err := legal(prev, change.Type(), change.attempt()); err != nil {
 		return Operation{}, err
+	}
+	if approval, ok := change.(interface{ may(now *Operation) error }); ok {
+		if err := approval.may(prev); err != nil {
+			return Operation{}, err
+		}
 	}
 	var next Operation
 	if prev != nil {
@@ -263,8 +299,10 @@ func Fold(prev *Operation, eventType string, snapshot Operation) (Operation, err
 	switch eventType {
 	case TypeRunning:
 		attempt++
-	case TypeCancelRequested:
+	case TypeCancelRequested, TypeProgressed:
 		state = Running
+	case TypeApprovalRequested, TypeApprovalDecided:
+		state = before.State
 	}
 	if err := legal(prev, eventType, attempt); err != nil {
 		return before, err
@@ -297,14 +335,21 @@ func legal(prev *Operation, eventType string, attempt int) error {
 		if attempt != prev.Attempt+1 {
 			return illegal
 		}
+		if prev.Held {
+			return fmt.Errorf("%w: %s of an operation that was not approved", ErrIllegal, eventType)
+		}
 		return nil
 	case TypeCancelRequested:
 		if prev.State != Running || prev.CancelRequested {
 			return illegal
 		}
 		return nil
-	case TypeCompleted:
+	case TypeCompleted, TypeProgressed:
 		if prev.State != Running {
+			return illegal
+		}
+	case TypeApprovalRequested, TypeApprovalDecided:
+		if prev.State == Pending && !prev.Held {
 			return illegal
 		}
 	case TypeFailed, TypeCancelled:

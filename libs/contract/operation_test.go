@@ -21,16 +21,24 @@ func changes(attempt int) []contract.Change {
 		contract.OperationCompleted{Attempt: attempt, At: at(10)},
 		contract.OperationFailed{Attempt: attempt, At: at(10), Failure: contract.NewFailure(contract.ClassUser, "no")},
 		contract.OperationCancelled{Attempt: attempt, At: at(10)},
+		contract.OperationProgressed{Attempt: attempt, Result: &contract.Result{Turns: 1}},
+		contract.OperationApprovalRequested{Attempt: attempt, Approval: contract.Approval{ID: "new", RequestedAt: at(3)}},
+		contract.OperationApprovalDecided{Attempt: attempt, Approval: "open", State: contract.ApprovalApproved, By: "key:a", At: at(4)},
 	}
 }
 
 // states are operations in every state that there is, as prev of Next.
 func states() map[string]*contract.Operation {
 	op := func(state contract.State, attempt int, cancel bool) *contract.Operation {
-		return &contract.Operation{ID: "a", State: state, Rev: 5, Attempt: attempt, CancelRequested: cancel, Seq: 44}
+		return &contract.Operation{
+			ID: "a", State: state, Rev: 5, Attempt: attempt, CancelRequested: cancel, Seq: 44,
+			Approvals: []contract.Approval{{ID: "open", State: contract.ApprovalOpen, RequestedAt: at(2)}},
+		}
 	}
+	held := op(contract.Pending, 0, false)
+	held.Held = true
 	return map[string]*contract.Operation{
-		"none": nil, "pending": op(contract.Pending, 0, false),
+		"none": nil, "pending": op(contract.Pending, 0, false), "held": held,
 		"running": op(contract.Running, 2, false), "cancelling": op(contract.Running, 2, true),
 		"completed": op(contract.Completed, 2, false), "failed": op(contract.Failed, 2, false), "cancelled": op(contract.Cancelled, 2, false),
 	}
@@ -50,18 +58,31 @@ func TestAnEventFollowsASnapshotAsTheTableSays(t *testing.T) {
 			"failed":    {legal, fenced, fenced, fenced},
 			"cancelled": {legal, fenced, fenced, fenced},
 		},
+		"held": {
+			"running":            {fenced, illegal, illegal, illegal},
+			"approval_requested": {legal, fenced, fenced, fenced},
+			"approval_decided":   {legal, fenced, fenced, fenced},
+			"failed":             {legal, fenced, fenced, fenced},
+			"cancelled":          {legal, fenced, fenced, fenced},
+		},
 		"running": {
-			"running":          {fenced, fenced, fenced, legal},
-			"cancel_requested": {legal, legal, legal, legal},
-			"completed":        {legal, fenced, legal, fenced},
-			"failed":           {legal, fenced, legal, fenced},
-			"cancelled":        {legal, fenced, legal, fenced},
+			"running":            {fenced, fenced, fenced, legal},
+			"progressed":         {legal, fenced, legal, fenced},
+			"approval_requested": {legal, fenced, legal, fenced},
+			"approval_decided":   {legal, fenced, legal, fenced},
+			"cancel_requested":   {legal, legal, legal, legal},
+			"completed":          {legal, fenced, legal, fenced},
+			"failed":             {legal, fenced, legal, fenced},
+			"cancelled":          {legal, fenced, legal, fenced},
 		},
 		"cancelling": {
-			"running":   {fenced, fenced, fenced, legal},
-			"completed": {legal, fenced, legal, fenced},
-			"failed":    {legal, fenced, legal, fenced},
-			"cancelled": {legal, fenced, legal, fenced},
+			"progressed":         {legal, fenced, legal, fenced},
+			"approval_requested": {legal, fenced, legal, fenced},
+			"approval_decided":   {legal, fenced, legal, fenced},
+			"running":            {fenced, fenced, fenced, legal},
+			"completed":          {legal, fenced, legal, fenced},
+			"failed":             {legal, fenced, legal, fenced},
+			"cancelled":          {legal, fenced, legal, fenced},
 		},
 	}
 	for state, prev := range states() {
@@ -144,6 +165,7 @@ func TestTheFirstAttemptSetsTheStartAndLaterOnesLeaveIt(t *testing.T) {
 func FuzzNext(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 1, 2, 0, 3, 0})
 	f.Add([]byte{0, 0, 5, 0, 1, 1})
+	f.Add([]byte{0, 0, 1, 2, 7, 1, 6, 1, 8, 1, 3, 1})
 	f.Add([]byte{1, 1, 0, 0, 1, 1, 1, 1, 1, 2, 4, 3, 4, 0, 2, 0})
 	f.Fuzz(func(t *testing.T, script []byte) {
 		var prev *contract.Operation
@@ -152,11 +174,11 @@ func FuzzNext(f *testing.F) {
 			if prev != nil {
 				attempt += prev.Attempt
 			}
-			change := changes(attempt)[script[0]%6]
+			change := changes(attempt)[script[0]%9]
 			script = script[2:]
 			next, err := contract.Next(prev, change)
 			if err != nil {
-				if !errors.Is(err, contract.ErrIllegal) && !errors.Is(err, contract.ErrFenced) {
+				if !errors.Is(err, contract.ErrIllegal) && !errors.Is(err, contract.ErrFenced) && !errors.Is(err, contract.ErrNotFound) {
 					t.Fatalf("an error of no kind: %v", err)
 				}
 				continue
@@ -200,7 +222,7 @@ func step(t *testing.T, prev *contract.Operation, change contract.Change, next c
 }
 
 func TestFoldTakesAnEventWhereNextWouldHaveMadeItAndElseKeepsWhatWas(t *testing.T) {
-	types := []string{"pending", "running", "cancel_requested", "completed", "failed", "cancelled", "", "other"}
+	types := []string{"pending", "running", "cancel_requested", "progressed", "approval_requested", "approval_decided", "completed", "failed", "cancelled", "", "other"}
 	for state, prev := range states() {
 		for _, eventType := range types {
 			// Every snapshot that the event could carry: at most one is right.

@@ -20,6 +20,7 @@ const (
 // Types of the events of a project. Its state follows from the last one.
 const (
 	TypeProjectCreated  = "created"
+	TypeProjectBudgeted = "budgeted" // it has another budget, and is ready as before
 	TypeProjectDeleting = "deleting"
 	TypeProjectDeleted  = "deleted"
 )
@@ -41,6 +42,7 @@ type Project struct {
 	CreatedAt time.Time    `json:"created_at"`
 	UpdatedAt time.Time    `json:"updated_at"`
 	Operation string       `json:"operation"` // that last changed it
+	Budget    *Budget      `json:"budget,omitempty"`
 
 	// Seq is the sequence of the last event in RDEV_EVENTS, set on reading.
 	Seq uint64 `json:"seq,omitempty"`
@@ -57,6 +59,8 @@ func NextProject(prev *Project, eventType string, proposed Project) (Project, er
 	}
 	switch {
 	case eventType == TypeProjectCreated && (from == "" || from == ProjectDeleted):
+		next.State = ProjectReady
+	case eventType == TypeProjectBudgeted && from == ProjectReady:
 		next.State = ProjectReady
 	case eventType == TypeProjectDeleting && (from == ProjectReady || from == ProjectDeleting):
 		next.State = ProjectDeleting

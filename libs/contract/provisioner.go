@@ -6,6 +6,16 @@ const ServiceProvisioner = "provisioner"
 // VerbListProjects is a verb that the provisioner answers: ListProjects → ProjectList.
 const VerbListProjects = "list"
 
+// VerbSetBudget is a verb that the provisioner answers: SetBudget → Project, or
+// NOT_FOUND, or CONFLICT where the project is not ready.
+const VerbSetBudget = "set_budget"
+
+// SetBudget gives a project that is ready another budget.
+type SetBudget struct {
+	Project string `json:"project"`
+	Budget  Budget `json:"budget"`
+}
+
 // Runtimes of a project.
 const (
 	RuntimeLocal = "local" // its workspace is a directory of the executor's machine
