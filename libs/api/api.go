@@ -84,7 +84,7 @@ func statusOf(code contract.Code) int {
 		return http.StatusGone
 	case contract.CodePayloadTooLarge:
 		return http.StatusRequestEntityTooLarge
-	case contract.CodeRateLimited:
+	case contract.CodeRateLimited, contract.CodeBudgetExceeded:
 		return http.StatusTooManyRequests
 	case contract.CodeUnavailable:
 		return http.StatusServiceUnavailable

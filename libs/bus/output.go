@@ -99,20 +99,20 @@ func chunkOf(e entry) contract.Chunk {
 	}
 }
 
-// SignalCancel tells the executor of an operation, wherever it is, to look at
-// its operation now. The event is the guarantee; this is the speed.
-func (c *Conn) SignalCancel(id string) error {
-	if err := c.nc.Publish(contract.CancelSignal(id), nil); err != nil {
-		return fmt.Errorf("signal cancel of %s: %w", id, err)
+// Signal tells the executor of an operation, wherever it is, to look at it now. The
+// event is the guarantee; this is the speed.
+func (c *Conn) Signal(id string) error {
+	if err := c.nc.Publish(contract.Signal(id), nil); err != nil {
+		return fmt.Errorf("signal operation %s: %w", id, err)
 	}
 	return nil
 }
 
-// OnCancelSignal calls hear for every signal until ctx is done.
-func (c *Conn) OnCancelSignal(ctx context.Context, id string, hear func()) error {
-	sub, err := c.nc.Subscribe(contract.CancelSignal(id), func(*nats.Msg) { hear() })
+// OnSignal calls hear for every signal until ctx is done.
+func (c *Conn) OnSignal(ctx context.Context, id string, hear func()) error {
+	sub, err := c.nc.Subscribe(contract.Signal(id), func(*nats.Msg) { hear() })
 	if err != nil {
-		return fmt.Errorf("listen for the cancel of %s: %w", id, err)
+		return fmt.Errorf("listen for signals of operation %s: %w", id, err)
 	}
 	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() }) // fails only on a closed connection
 	return nil

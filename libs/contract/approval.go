@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -67,7 +68,23 @@ const (
 	// keptApprovals is how many of those that are decided a snapshot keeps: an agent
 	// may have to be told again. The log has all.
 	keptApprovals = 32
+	// approvalTimeout is after how long an approval is decided by itself, where its
+	// command does not say.
+	approvalTimeout = 24 * time.Hour
 )
+
+// NewApproval is an open approval of an operation, with the limits that its command
+// sets.
+func NewApproval(op Operation, id string, now time.Time) Approval {
+	a := Approval{ID: id, State: ApprovalOpen, RequestedAt: now, Default: ApprovalDenied}
+	timeout := approvalTimeout
+	if cmd := op.Command; cmd != nil {
+		timeout = cmp.Or(time.Duration(cmd.ApprovalTimeout), timeout)
+		a.Default = cmp.Or(cmd.ApprovalDefault, a.Default)
+	}
+	a.ExpiresAt = now.Add(timeout)
+	return a
+}
 
 // OperationApprovalRequested asks somebody for a decision.
 type OperationApprovalRequested struct {
@@ -189,3 +206,6 @@ func (o *Operation) Approval(id string) (Approval, bool) {
 	}
 	return o.Approvals[at], true
 }
+
+// Waits tells whether it waits for somebody's decision.
+func (o *Operation) Waits() bool { return o.openApprovals() > 0 }

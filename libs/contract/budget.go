@@ -1,6 +1,9 @@
 package contract
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Budget bounds what the agents of a project, or of an API key, may use. Zero
 // fields bound nothing.
@@ -53,3 +56,21 @@ func (c OperationProgressed) apply(o *Operation) { o.Result = c.Result }
 
 // DayOf is the day that a time counts for, in UTC.
 func DayOf(at time.Time) time.Time { return at.UTC().Truncate(24 * time.Hour) }
+
+// Exceeds names the first limit that is more than most has, and what that is; "" where
+// none is.
+func (asked AgentLimits) Exceeds(most AgentLimits) (field, limit string) {
+	switch {
+	case most.Wall > 0 && asked.Wall > most.Wall:
+		return "wall", time.Duration(most.Wall).String()
+	case most.Silence > 0 && asked.Silence > most.Silence:
+		return "silence", time.Duration(most.Silence).String()
+	case most.Turns > 0 && asked.Turns > most.Turns:
+		return "turns", fmt.Sprint(most.Turns)
+	case most.Tokens > 0 && asked.Tokens > most.Tokens:
+		return "tokens", fmt.Sprint(most.Tokens)
+	case most.CostUSD > 0 && asked.CostUSD > most.CostUSD:
+		return "cost_usd", fmt.Sprint(most.CostUSD)
+	}
+	return "", ""
+}

@@ -22,6 +22,7 @@ const (
 	CodeCursorExpired       Code = "CURSOR_EXPIRED"
 	CodePayloadTooLarge     Code = "PAYLOAD_TOO_LARGE"
 	CodeRateLimited         Code = "RATE_LIMITED"
+	CodeBudgetExceeded      Code = "BUDGET_EXCEEDED"
 	CodeUnavailable         Code = "UNAVAILABLE"
 	CodeInternal            Code = "INTERNAL"
 )

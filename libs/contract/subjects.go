@@ -19,14 +19,14 @@ const (
 //	rdev.out.<operation>               what the executor publishes of the output
 //	rdev.output.<operation>            the same, stored and live
 //	rdev.hook.<due|retry>.<endpoint>.<event>   webhook deliveries
-//	rdev.signal.cancel.<operation>     a hint that a cancel was requested
+//	rdev.signal.operation.<operation>  a hint to its executor to look at it
 //	rdev.svc.<service>.<verb>          request and reply between services
 const (
 	SubjectAppendAll = "rdev.append.>"
 	SubjectEventsAll = "rdev.events.>"
 	SubjectEventLive = "rdev.events.*" // of every entity, live copies only
 	SubjectOutput    = "rdev.output."
-	SubjectSignalAll = "rdev.signal.cancel.*"
+	SubjectSignalAll = "rdev.signal.operation.*"
 )
 
 // AppendSubject is where a writer publishes an event. Stored under [EventSubject].
@@ -53,9 +53,10 @@ func OutputSubject(operation string) string { return SubjectOutput + operation }
 // OutputAppendSubject is where the executor publishes a chunk of output.
 func OutputAppendSubject(operation string) string { return "rdev.out." + operation }
 
-// CancelSignal is the live hint that an operation's cancel was requested. The
-// cancel_requested event and the executor's heartbeat are the guarantee.
-func CancelSignal(operation string) string { return "rdev.signal.cancel." + operation }
+// Signal is the live hint that something was decided about an operation: a cancel
+// was requested, or an approval given. The event and the executor's heartbeat are the
+// guarantee.
+func Signal(operation string) string { return "rdev.signal.operation." + operation }
 
 // HookDue is where a delivery of an event to an endpoint waits to be made.
 func HookDue(endpoint, event string) string { return "rdev.hook.due." + endpoint + "." + event }

@@ -20,7 +20,7 @@ func TestSubjectsAreSpelledAsTheContractSays(t *testing.T) {
 		contract.EntityFilter("operation"):                   "rdev.events.operation.>",
 		contract.OutputSubject("id"):                         "rdev.output.id",
 		contract.OutputAppendSubject("id"):                   "rdev.out.id",
-		contract.CancelSignal("id"):                          "rdev.signal.cancel.id",
+		contract.Signal("id"):                                "rdev.signal.operation.id",
 		contract.HookDue("endpoint", "event"):                "rdev.hook.due.endpoint.event",
 		contract.HookRetry("endpoint", "event"):              "rdev.hook.retry.endpoint.event",
 		contract.ServiceSubject("audit", "list"):             "rdev.svc.audit.list",
@@ -75,7 +75,7 @@ func TestEverySubjectHasOneStreamAndEveryConsumerHasOne(t *testing.T) {
 		// What is stored under these came there by a transform, never directly.
 		contract.EventSubject("operation", "running", "id"): "",
 		contract.OutputSubject("id"):                        "",
-		contract.CancelSignal("id"):                         "",
+		contract.Signal("id"):                               "",
 		contract.ServiceSubject("audit", "list"):            "",
 	}
 	for subject, want := range home {

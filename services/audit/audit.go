@@ -72,6 +72,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	defer conn.Close()
+	if err := conn.AwaitStreams(ctx, log); err != nil {
+		return err
+	}
 
 	view := postgres.View{Pool: pool}
 	audit := &app.App{

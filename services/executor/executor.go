@@ -74,6 +74,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	defer conn.Close()
+	if err := conn.AwaitStreams(ctx, log); err != nil {
+		return err
+	}
 
 	requests, err := conn.Serve(log)
 	if err != nil {

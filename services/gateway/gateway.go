@@ -44,13 +44,8 @@ type Config struct {
 	TrustedProxies []string `env:"GATEWAY_TRUSTED_PROXIES"`
 	Limits         Limits
 
-	// Replicas is how many copies NATS keeps of every stream: 1, or 3 on a
-	// cluster.
-	Replicas int `env:"NATS_REPLICAS" envDefault:"1"`
-
-	Listener  net.Listener   `env:"-"` // instead of Addr
-	Lease     contract.Lease `env:"-"` // contract.DefaultLease where zero
-	Heartbeat time.Duration  `env:"-"` // of quiet streams, 15 s where zero. For tests
+	Listener  net.Listener  `env:"-"` // instead of Addr
+	Heartbeat time.Duration `env:"-"` // of quiet streams, 15 s where zero. For tests
 }
 
 // Limits are what may be asked of the gateways; 0 switches one off. The rates are
@@ -105,6 +100,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	ring := app.NewKeyring(pepper)
 	health := service.NewHealth("gateway", metrics, service.Check{Name: "nats", Check: conn.Ready}, service.Check{Name: "keys", Check: ring.Ready})
 	dispatcher := app.NewDispatcher(nats, log)
+	budgets := &app.Budgets{Key: ring.Budget}
+	keeper := app.NewKeeper(nats, nats, budgets, log)
+	operations := app.NewFold(budgets, dispatcher, keeper)
 	limiter := app.NewLimiter(nats, conn.Instance(), app.Rates{Key: cfg.Limits.KeyRate, Project: cfg.Limits.ProjectRate, All: cfg.Limits.Rate}, log)
 	streams := app.NewStreams(cfg.Limits.Streams, cfg.Limits.AllStreams)
 	measure(metrics, dispatcher, limiter, streams)
@@ -112,8 +110,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	defer stopStreams()
 	table := &keyTable{url: cfg.DatabaseURL, ring: ring, conn: conn, log: log}
 	handler, err := httpapi.New(httpapi.Config{
-		App: &app.App{Operations: nats, Projects: nats, Queue: dispatcher, Room: app.Room{Project: cfg.Limits.ProjectQueueDepth, All: cfg.Limits.QueueDepth}},
-		Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable, Limits: limiter, Streams: streams,
+		App: &app.App{Operations: nats, Projects: nats, Queue: dispatcher, Budgets: budgets, Room: app.Room{Project: cfg.Limits.ProjectQueueDepth, All: cfg.Limits.QueueDepth}},
+		Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable, Limits: limiter, Streams: streams, Approvals: operations,
 		Keys: &app.Keys{Log: conn, Ring: ring, Uses: table, Pepper: pepper}, Ring: ring, Proxies: proxies, Health: health, Version: service.Version(), Logger: log,
 		Heartbeat: cfg.Heartbeat, Stopping: stopping,
 	})
@@ -125,8 +123,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return service.Run(ctx,
 		health.Part(cfg.HTTPAddr),
 		service.Part{Name: "dispatcher", Run: dispatcher.Run},
+		service.Part{Name: "keeper", Run: keeper.Run},
 		service.Part{Name: "limiter", Run: limiter.Run},
-		service.Part{Name: "fold", Run: func(ctx context.Context) error { return fold(ctx, conn, dispatcher, log) }},
+		service.Part{Name: "fold", Run: func(ctx context.Context) error { return fold(ctx, conn, operations, log) }},
 		service.Part{Name: "key log", Run: func(ctx context.Context) error { return followKeys(ctx, conn, ring, log) }},
 		service.Part{Name: "key table", Run: table.run},
 		service.Part{Name: "api", Run: func(ctx context.Context) error { return service.Serve(ctx, listener, handler, stopStreams) }},
@@ -148,16 +147,13 @@ func measure(metrics prometheus.Registerer, dispatcher *app.Dispatcher, limiter 
 	)
 }
 
-// connect connects to NATS and sees to the streams.
+// connect connects to NATS and waits for the streams.
 func connect(ctx context.Context, cfg Config, log *slog.Logger) (*bus.Conn, error) {
-	if cfg.Lease == (contract.Lease{}) {
-		cfg.Lease = contract.DefaultLease()
-	}
 	conn, err := bus.Connect(ctx, bus.Options{NATS: cfg.NATS, Service: contract.ServiceGateway, Log: log})
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.Ensure(ctx, cfg.Replicas, cfg.Lease); err != nil {
+	if err := conn.AwaitStreams(ctx, log); err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -169,17 +165,17 @@ func Migrate(ctx context.Context, url string) error {
 	return database.Migrate(ctx, url, contract.ServiceGateway, migrations.For)
 }
 
-// fold feeds the dispatcher the log, and goes on where it was after an outage.
-func fold(ctx context.Context, conn *bus.Conn, dispatcher *app.Dispatcher, log *slog.Logger) error {
+// fold feeds a fold the log, and goes on where it was after an outage.
+func fold(ctx context.Context, conn *bus.Conn, operations *app.Fold, log *slog.Logger) error {
 	var next uint64
 	handle := func(e bus.Event) error { //nolint:unparam // the type that Follow wants
 		next = e.Seq + 1
 		if op, err := e.Operation(); err == nil {
-			dispatcher.Apply(e.Type, op)
+			operations.Apply(e.Type, e.Time, op)
 		}
 		return nil
 	}
 	return conn.Keep(ctx, log, func(ctx context.Context) error {
-		return conn.Follow(ctx, contract.EntityFilter(contract.EntityOperation), next, log, handle, dispatcher.Live)
+		return conn.Follow(ctx, contract.EntityFilter(contract.EntityOperation), next, log, handle, operations.Live)
 	})
 }

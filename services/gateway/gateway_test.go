@@ -228,7 +228,7 @@ func TestCancelDependsOnWhereTheOperationStands(t *testing.T) {
 	running := w.run("shop")
 	w.begin(running.ID)
 	heard := make(chan struct{}, 10)
-	if err := w.conn.OnCancelSignal(t.Context(), running.ID, func() { heard <- struct{}{} }); err != nil {
+	if err := w.conn.OnSignal(t.Context(), running.ID, func() { heard <- struct{}{} }); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.conn.NATS().Flush(); err != nil {

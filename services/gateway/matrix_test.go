@@ -22,10 +22,14 @@ var allowed = map[string]string{
 	"GET /projects":                                 "projects:read",
 	"GET /projects/{project}":                       "projects:read",
 	"DELETE /projects/{project}":                    "projects:write",
+	"GET /projects/{project}/budget":                "projects:read",
+	"PUT /projects/{project}/budget":                "budgets:write",
 	"POST /projects/{project}/commands":             "commands:run",
 	"GET /operations":                               "operations:read",
 	"GET /operations/{id}":                          "operations:read",
 	"POST /operations/{id}/cancel":                  "operations:cancel",
+	"POST /operations/{id}/approvals/{approval}":    "operations:approve",
+	"GET /approvals":                                "operations:read",
 	"GET /operations/{id}/events":                   "operations:read",
 	"GET /operations/{id}/output":                   "operations:read",
 	"GET /operations/{id}/output/ws":                "operations:read",
@@ -38,6 +42,9 @@ var allowed = map[string]string{
 	"POST /keys":                                    "keys:admin",
 	"GET /keys":                                     "keys:admin",
 	"GET /keys/self":                                "",
+	"GET /keys/self/budget":                         "",
+	"GET /keys/{key}/budget":                        "keys:admin",
+	"PUT /keys/{key}/budget":                        "keys:admin",
 	"GET /keys/{key}":                               "keys:admin",
 	"DELETE /keys/{key}":                            "keys:admin",
 	"POST /keys/{key}/rotate":                       "keys:admin",
@@ -80,8 +87,8 @@ func matrixWorld(t *testing.T) (w *world, ask func(route, key string, header map
 	absent(contract.ServiceNotifier, contract.VerbListWebhooks, contract.VerbDeleteWebhook, contract.VerbListDeliveries)
 	absent(contract.ServiceAudit, contract.VerbListOperations, contract.VerbGetOperation, contract.VerbOperationHistory)
 	absent(contract.ServiceExecutor, contract.VerbAgents)
-	absent(contract.ServiceProvisioner, contract.VerbListProjects, contract.VerbListCredentials, contract.VerbDeleteCredential, contract.VerbRotateMaster)
-	fill := strings.NewReplacer("{project}", "shop", "{id}", op.ID, "{webhook}", webhook, "{key}", unknownID, "{name}", "TOKEN")
+	absent(contract.ServiceProvisioner, contract.VerbListProjects, contract.VerbListCredentials, contract.VerbDeleteCredential, contract.VerbRotateMaster, contract.VerbSetBudget)
+	fill := strings.NewReplacer("{project}", "shop", "{id}", op.ID, "{webhook}", webhook, "{key}", unknownID, "{approval}", contract.ApprovalStart, "{name}", "TOKEN")
 	return w, func(route, key string, header map[string]string) answer {
 		method, path, _ := strings.Cut(route, " ")
 		return w.peek(call{method: method, path: fill.Replace(path), key: key, body: "{", header: header})
@@ -153,7 +160,7 @@ func TestTheTableNamesEveryRoute(t *testing.T) {
 func TestEveryScopeOpensItsRoutesAndNoOther(t *testing.T) {
 	w, ask := matrixWorld(t)
 	scopes := []string{
-		"projects:read", "projects:write", "commands:run", "work:read", "work:write", "operations:read", "operations:cancel", "webhooks:read",
+		"projects:read", "projects:write", "commands:run", "work:read", "work:write", "operations:read", "operations:cancel", "operations:approve", "budgets:write", "webhooks:read",
 		"webhooks:write", "credentials:read", "credentials:write", "keys:admin", "audit:read", "admin",
 	}
 	keys := map[string]string{}

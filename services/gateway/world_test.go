@@ -51,7 +51,7 @@ func worldOn(t *testing.T, server *embedded.Server) *world {
 	w := &world{t: t, nats: server, conn: testkit.Connect(t, server.URL(), contract.ServiceExecutor)}
 	w.cfg = gateway.Config{
 		NATS: bus.Settings{URL: server.URL()}, DatabaseURL: testkit.Postgres(t), KeyPepper: testkit.SecretFile(t),
-		Replicas: 1, Heartbeat: 50 * time.Millisecond,
+		Heartbeat: 50 * time.Millisecond,
 	}
 	var err error
 	if w.key, err = gateway.Bootstrap(t.Context(), w.cfg, false, testkit.Log(t)); err != nil {

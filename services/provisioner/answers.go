@@ -19,6 +19,7 @@ func answer(ctx context.Context, conn *bus.Conn, a *app.App, v *app.Vault, log *
 	}
 	if err := errors.Join(
 		bus.Answer(requests, contract.VerbListProjects, a.ListProjects),
+		bus.Answer(requests, contract.VerbSetBudget, a.SetBudget),
 		answerVault(requests, v, contract.VerbPutCredential, (*app.Vault).PutCredential),
 		answerVault(requests, v, contract.VerbDeleteCredential, (*app.Vault).DeleteCredential),
 		answerVault(requests, v, contract.VerbListCredentials, (*app.Vault).ListCredentials),

@@ -68,6 +68,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	defer conn.Close()
+	if err := conn.AwaitStreams(ctx, log); err != nil {
+		return err
+	}
 	workspaces, closeWorkspaces, err := openWorkspaces(cfg, log)
 	if err != nil {
 		return err

@@ -299,7 +299,7 @@ func TestADeleteEndsWhatIsOpenInTheProject(t *testing.T) {
 		t.Fatal(err)
 	}
 	hints := make(chan struct{}, 1)
-	if err := w.conn.OnCancelSignal(t.Context(), started.ID, func() { hints <- struct{}{} }); err != nil {
+	if err := w.conn.OnSignal(t.Context(), started.ID, func() { hints <- struct{}{} }); err != nil {
 		t.Fatal(err)
 	}
 	remove := w.pending(contract.KindProjectDelete, "shop", "")

@@ -108,10 +108,23 @@ func (a *App) onLane(ctx context.Context, op contract.Operation) (bool, error) {
 	return cmd.Operation == op.ID, err
 }
 
+// dueSince is since when a pending operation could have run: one that has to be
+// approved since it was, which has a limit of its own.
+func dueSince(op contract.Operation) time.Time {
+	start, _ := op.Approval(contract.ApprovalStart)
+	switch {
+	case op.Held:
+		return time.Now()
+	case start.DecidedAt != nil:
+		return *start.DecidedAt
+	}
+	return op.CreatedAt
+}
+
 // fail ends an attempt, unless the log knows better than the view.
 func (a *App) fail(ctx context.Context, r run, state contract.State, format string, args ...any) (failed bool, err error) {
 	_, err = a.Operations.Update(ctx, r.id, func(op contract.Operation) (contract.Change, error) {
-		failed = op.State == state && op.Attempt == r.attempt
+		failed = op.State == state && op.Attempt == r.attempt && (state != contract.Pending || time.Since(dueSince(op)) > a.ExpireAfter)
 		if !failed {
 			return nil, nil
 		}

@@ -119,7 +119,7 @@ func (w *world) Project(context.Context, string) (contract.Project, error) {
 	return contract.Project{Slug: project, State: contract.ProjectReady, Workspace: "/workspaces/shop"}, nil
 }
 
-func (w *world) OnCancelSignal(_ context.Context, _ string, hear func()) error {
+func (w *world) OnSignal(_ context.Context, _ string, hear func()) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hear = hear

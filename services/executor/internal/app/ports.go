@@ -30,11 +30,11 @@ type Projects interface {
 	Project(ctx context.Context, slug string) (contract.Project, error)
 }
 
-// Signals are hints that an operation's cancel was requested: speed, while the
+// Signals are hints to look at an operation: speed, while the
 // heartbeat is the guarantee.
 type Signals interface {
-	// OnCancelSignal calls hear for every signal until ctx is done.
-	OnCancelSignal(ctx context.Context, id string, hear func()) error
+	// OnSignal calls hear for every signal until ctx is done.
+	OnSignal(ctx context.Context, id string, hear func()) error
 }
 
 // Output keeps what a run prints. Chunks of one operation are written in order

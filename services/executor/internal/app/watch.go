@@ -76,7 +76,7 @@ func (w *watch) wait() { w.done.Wait() }
 func (w *watch) start(ctx context.Context) error {
 	w.heard()
 	look := make(chan struct{}, 1)
-	if err := w.Signals.OnCancelSignal(ctx, w.op.ID, func() {
+	if err := w.Signals.OnSignal(ctx, w.op.ID, func() {
 		select {
 		case look <- struct{}{}:
 		default: // a look is due anyway

@@ -8,7 +8,8 @@ import (
 )
 
 func main() {
-	service.MainWithDatabase(contract.ServiceGateway, gateway.Run, gateway.Migrate, service.Command[gateway.Config]{
-		Name: "bootstrap", About: "make the first API key, which may do everything, and print its secret", Run: gateway.PrintFirstKey,
-	})
+	service.MainWithDatabase(contract.ServiceGateway, gateway.Run, gateway.Migrate,
+		service.NewCommand("bootstrap", "make the first API key, which may do everything, and print its secret", gateway.PrintFirstKey),
+		service.NewCommand("streams", "make the streams and consumers of NATS or bring them up to date, and end", gateway.MigrateStreams),
+	)
 }

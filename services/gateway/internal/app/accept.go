@@ -28,6 +28,7 @@ type App struct {
 	Projects   Projects
 	Queue      Queue
 	Room       Room
+	Budgets    *Budgets
 }
 
 // Asker is who asks, and the key that makes asking again harmless.
@@ -50,11 +51,11 @@ func (a *App) RunCommand(ctx context.Context, asker Asker, project string, kind 
 	lane := contract.PodLane(project)
 	return a.accept(ctx, asker, contract.Operation{
 		Kind: kind, Project: project, Lane: lane, Command: &cmd,
-	}, func() error {
+	}, func(op *contract.Operation) error {
 		if err := a.requireRoom(lane); err != nil {
 			return err
 		}
-		return a.requireReady(ctx, project)
+		return a.requireReady(ctx, op)
 	})
 }
 
@@ -63,7 +64,7 @@ func (a *App) CreateProject(ctx context.Context, asker Asker, spec contract.Proj
 	lane := contract.ProjectLane(spec.Slug)
 	return a.accept(ctx, asker, contract.Operation{
 		Kind: contract.KindProjectCreate, Project: spec.Slug, Lane: lane, Spec: &spec,
-	}, func() error {
+	}, func(*contract.Operation) error {
 		if err := a.requireRoom(lane); err != nil {
 			return err
 		}
@@ -84,7 +85,7 @@ func (a *App) DeleteProject(ctx context.Context, asker Asker, slug string) (Acce
 	return a.accept(ctx, asker, contract.Operation{
 		Kind: contract.KindProjectDelete, Project: slug, Lane: contract.ProjectLane(slug),
 		Spec: &contract.ProjectSpec{Slug: slug},
-	}, func() error {
+	}, func(*contract.Operation) error {
 		_, err := a.Project(ctx, slug)
 		return err
 	})
@@ -99,22 +100,30 @@ func (a *App) Project(ctx context.Context, slug string) (contract.Project, error
 	return project, err
 }
 
-func (a *App) requireReady(ctx context.Context, slug string) error {
-	project, err := a.Project(ctx, slug)
-	if err == nil && project.State != contract.ProjectReady {
-		return &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("project %s is %s", slug, project.State)}
+// requireReady refuses a command whose project is not ready, or whose agent has no
+// budget left. It makes the limits of an agent those that its budgets leave.
+func (a *App) requireReady(ctx context.Context, op *contract.Operation) error {
+	project, err := a.Project(ctx, op.Project)
+	switch {
+	case err != nil:
+		return err
+	case project.State != contract.ProjectReady:
+		return &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("project %s is %s", op.Project, project.State)}
+	case op.Command.Agent != nil:
+		return a.Budgets.limit(op.Command.Agent, project, op.Key)
 	}
-	return err
+	return nil
 }
 
 // maxRequest is the most that a request may take in the log, as JSON, in bytes.
 // Every event of the operation carries it, the last one beside the result.
 const maxRequest = 320 << 10
 
-// accept appends the operation once allowed returns nil. A request that comes
+// accept appends the operation once allowed returns nil, which may change it: what was
+// asked for is told from other requests by what it was before. A request that comes
 // again with the same idempotency key meets the operation that it made, for as
 // long as the log is kept, whichever gateway it comes to.
-func (a *App) accept(ctx context.Context, asker Asker, op contract.Operation, allowed func() error) (Accepted, error) {
+func (a *App) accept(ctx context.Context, asker Asker, op contract.Operation, allowed func(*contract.Operation) error) (Accepted, error) {
 	request, err := encodeRequest(op)
 	if err != nil {
 		return Accepted{}, err
@@ -126,12 +135,12 @@ func (a *App) accept(ctx context.Context, asker Asker, op contract.Operation, al
 		}
 	}
 	op.ID, op.Actor, op.RequestHash, op.CreatedAt = requestID(asker), asker.Actor, hashOf(request), time.Now().UTC()
-	op.Traceparent = asker.Traceparent
-	refused := allowed()
+	op.Traceparent, op.Key = asker.Traceparent, asker.Key
+	refused := allowed(&op)
 	if refused == nil {
 		created, err := a.Operations.Create(ctx, op)
 		if err == nil {
-			return Accepted{Operation: created}, nil
+			return Accepted{Operation: a.asked(ctx, created)}, nil
 		}
 		refused = err
 	}
@@ -140,6 +149,19 @@ func (a *App) accept(ctx context.Context, asker Asker, op contract.Operation, al
 		return Accepted{}, refused
 	}
 	return a.replay(ctx, asker, op, refused)
+}
+
+// asked is a new operation once somebody was asked for its approval, where it needs
+// one. A gateway that does not come to it leaves it to a keeper: the operation is
+// accepted, and held.
+func (a *App) asked(ctx context.Context, op contract.Operation) contract.Operation {
+	if !op.Held {
+		return op
+	}
+	if now, err := settle(ctx, a.Operations, op.ID, op.CreatedAt); err == nil {
+		return now
+	}
+	return op
 }
 
 // replay is the operation that the same request made before; without one it is

@@ -26,5 +26,5 @@ func (a *App) Cancel(ctx context.Context, id string) (Accepted, error) {
 	if err != nil || op.State.Ended() {
 		return Accepted{Operation: op, Over: true}, err
 	}
-	return Accepted{Operation: op}, a.Operations.SignalCancel(id)
+	return Accepted{Operation: op}, a.Operations.Signal(id)
 }

@@ -21,8 +21,8 @@ type Dispatcher struct {
 
 	mu    sync.Mutex
 	queue *domain.Queue[contract.Lane]
-	open  map[string]contract.Operation // that are not over, see essence
-	live  bool                          // the log was read to its end once
+	kinds map[string]string // of the operations in the queue, by id
+	live  bool              // the log was read to its end once
 	turns chan contract.Lane
 	tries map[contract.Lane]int // tries so far of the lanes that have a turn
 }
@@ -39,27 +39,21 @@ const (
 	maxTurns = 1 << 16
 )
 
-// NewDispatcher makes a dispatcher, to be fed with Apply and run with Run.
+// NewDispatcher makes a dispatcher, to be fed by a Fold and run with Run.
 func NewDispatcher(lanes Lanes, log *slog.Logger) *Dispatcher {
 	return &Dispatcher{
-		lanes: lanes, log: log, queue: domain.NewQueue[contract.Lane](), open: map[string]contract.Operation{},
+		lanes: lanes, log: log, queue: domain.NewQueue[contract.Lane](), kinds: map[string]string{},
 		turns: make(chan contract.Lane, maxTurns), tries: map[contract.Lane]int{},
 	}
 }
 
-// Apply takes the next event of the log. One that may not follow is ignored, as
-// every reader does.
-func (d *Dispatcher) Apply(eventType string, snapshot contract.Operation) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var prev *contract.Operation
-	if known, ok := d.open[snapshot.ID]; ok {
-		prev = &known
-	}
-	op, err := contract.Fold(prev, eventType, snapshot)
-	if err != nil {
+// Apply implements Reader. An operation that is held waits for nobody's turn.
+func (d *Dispatcher) Apply(_ time.Time, _ *contract.Operation, op contract.Operation) {
+	if op.Held {
 		return
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	standing := domain.Over
 	switch op.State {
 	case contract.Pending:
@@ -69,9 +63,9 @@ func (d *Dispatcher) Apply(eventType string, snapshot contract.Operation) {
 	case contract.Completed, contract.Failed, contract.Cancelled:
 	}
 	if standing == domain.Over {
-		delete(d.open, op.ID)
+		delete(d.kinds, op.ID)
 	} else {
-		d.open[op.ID] = essence(op)
+		d.kinds[op.ID] = op.Kind
 	}
 	// A running operation is on its lane already: it came from there.
 	if d.queue.Apply(op.Lane, op.ID, standing) && d.live && standing != domain.Underway {
@@ -79,15 +73,7 @@ func (d *Dispatcher) Apply(eventType string, snapshot contract.Operation) {
 	}
 }
 
-// essence is what has to be known of an operation to tell what may follow: not
-// its command, which may be large.
-func essence(op contract.Operation) contract.Operation {
-	return contract.Operation{
-		ID: op.ID, Kind: op.Kind, State: op.State, Rev: op.Rev, Attempt: op.Attempt, CancelRequested: op.CancelRequested,
-	}
-}
-
-// Live says that the log was read to its end: from here on offers are made.
+// Live implements Reader: from here on offers are made.
 func (d *Dispatcher) Live() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -152,7 +138,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 func (d *Dispatcher) take(ctx context.Context, lane contract.Lane) {
 	d.mu.Lock()
 	id, ok := d.queue.Due(lane)
-	kind := d.open[id].Kind
+	kind := d.kinds[id]
 	d.mu.Unlock()
 
 	var err error

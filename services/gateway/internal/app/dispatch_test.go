@@ -51,7 +51,9 @@ func (l *lanes) free(lane contract.Lane) {
 
 // teller tells a dispatcher what the log says.
 type teller struct {
+	*app.Fold
 	*app.Dispatcher
+
 	told map[string]contract.Operation
 }
 
@@ -64,7 +66,7 @@ func (t teller) tell(id string, state contract.State) {
 		op.Attempt++
 	}
 	t.told[id] = op
-	t.Apply(string(state), op)
+	t.Fold.Apply(string(state), time.Now(), op)
 }
 
 func inDispatch(t *testing.T, test func(t *testing.T, d teller, l *lanes)) {
@@ -75,7 +77,7 @@ func inDispatch(t *testing.T, test func(t *testing.T, d teller, l *lanes)) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- d.Run(ctx) }()
-		test(t, teller{d, map[string]contract.Operation{}}, l)
+		test(t, teller{app.NewFold(d), d, map[string]contract.Operation{}}, l)
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
@@ -93,7 +95,7 @@ func TestNothingIsOfferedBeforeTheLogIsRead(t *testing.T) {
 		}
 		d.tell("a", contract.Cancelled)
 		d.tell("b", contract.Pending)
-		d.Live()
+		d.Fold.Live()
 		synctest.Wait()
 		if got := l.holds(contract.PodLane("shop")); got != "b" {
 			t.Errorf("the lane holds %q, want b", got)
@@ -105,7 +107,7 @@ func TestTheNextIsOfferedSoonAfterTheLaneIsFree(t *testing.T) {
 	lane := contract.PodLane("shop")
 	inDispatch(t, func(t *testing.T, d teller, l *lanes) {
 		t.Helper()
-		d.Live()
+		d.Fold.Live()
 		d.tell("a", contract.Pending)
 		d.tell("b", contract.Pending)
 		d.tell("a", contract.Running)
@@ -128,7 +130,7 @@ func TestALaneThatStaysTakenIsAskedLessAndLess(t *testing.T) {
 	inDispatch(t, func(t *testing.T, d teller, l *lanes) {
 		t.Helper()
 		l.held[lane] = "somebody else's"
-		d.Live()
+		d.Fold.Live()
 		d.tell("a", contract.Pending)
 		time.Sleep(10 * time.Minute)
 		if n := l.refusals(); n > 60 {
@@ -139,8 +141,8 @@ func TestALaneThatStaysTakenIsAskedLessAndLess(t *testing.T) {
 		if got := l.holds(lane); got != "a" {
 			t.Errorf("the lane holds %q, want a", got)
 		}
-		if d.Waiting() != 1 {
-			t.Errorf("%d wait", d.Waiting())
+		if d.Dispatcher.Waiting() != 1 {
+			t.Errorf("%d wait", d.Dispatcher.Waiting())
 		}
 	})
 }

@@ -191,6 +191,16 @@ func (k *Keyring) get(id string) (contract.Key, domain.Grant, bool) {
 	return contract.Key{}, domain.Grant{}, false
 }
 
+// Budget is that of a key, nil where it has none.
+func (k *Keyring) Budget(id string) *contract.Budget {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if found := k.keys[id]; found != nil {
+		return found.Budget
+	}
+	return nil
+}
+
 // count is how many keys there are, whatever their state.
 func (k *Keyring) count() int {
 	k.mu.RLock()

@@ -143,6 +143,33 @@ func (k *Keys) Revoke(ctx context.Context, by domain.Grant, id string) error {
 	return err
 }
 
+// SetBudget gives a key another budget, all of it.
+func (k *Keys) SetBudget(ctx context.Context, by domain.Grant, id string, budget contract.Budget) (contract.Key, error) {
+	if _, err := k.Get(id, by); err != nil {
+		return contract.Key{}, err
+	}
+	key, err := k.Log.UpdateKey(ctx, id, func(now *contract.Key) (string, contract.Key, error) {
+		switch {
+		case now == nil:
+			return "", contract.Key{}, noKey(id)
+		case now.RevokedAt != nil:
+			return "", *now, &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("key %s is revoked, for good", id)}
+		case now.Budget != nil && *now.Budget == budget, now.Budget == nil && budget == contract.Budget{}:
+			return "", *now, nil
+		}
+		next := *now
+		next.Budget = &budget
+		if budget == (contract.Budget{}) {
+			next.Budget = nil
+		}
+		return contract.TypeKeyBudgeted, next, nil
+	})
+	if err == nil {
+		k.Ring.Apply(key)
+	}
+	return key, err
+}
+
 // Get is a key.
 func (k *Keys) Get(id string, by domain.Grant) (contract.Key, error) {
 	key, grant, ok := k.Ring.get(id)

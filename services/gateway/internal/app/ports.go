@@ -19,8 +19,8 @@ type Operations interface {
 	// Update loads the operation, appends the event that decide makes of it and
 	// returns the operation after it; a nil change leaves it as it is.
 	Update(ctx context.Context, id string, decide func(contract.Operation) (contract.Change, error)) (contract.Operation, error)
-	// SignalCancel tells the operation's executor to look at it now.
-	SignalCancel(id string) error
+	// Signal tells the operation's executor to look at it now.
+	Signal(id string) error
 }
 
 // Projects tells where commands may run.

@@ -13,27 +13,29 @@ type Scope string
 
 // The scopes.
 const (
-	ProjectsRead     Scope = "projects:read"
-	ProjectsWrite    Scope = "projects:write"
-	CommandsRun      Scope = "commands:run"
-	WorkRead         Scope = "work:read"
-	WorkWrite        Scope = "work:write"
-	OperationsRead   Scope = "operations:read"
-	OperationsCancel Scope = "operations:cancel"
-	WebhooksRead     Scope = "webhooks:read"
-	WebhooksWrite    Scope = "webhooks:write"
-	CredentialsRead  Scope = "credentials:read"
-	CredentialsWrite Scope = "credentials:write"
-	KeysAdmin        Scope = "keys:admin" // over keys that may do no more than itself
-	AuditRead        Scope = "audit:read" // what happened to keys, too
-	Admin            Scope = "admin"      // everything
+	ProjectsRead      Scope = "projects:read"
+	ProjectsWrite     Scope = "projects:write"
+	CommandsRun       Scope = "commands:run"
+	WorkRead          Scope = "work:read"
+	WorkWrite         Scope = "work:write"
+	OperationsRead    Scope = "operations:read"
+	OperationsCancel  Scope = "operations:cancel"
+	OperationsApprove Scope = "operations:approve" // what waits for somebody's approval
+	WebhooksRead      Scope = "webhooks:read"
+	WebhooksWrite     Scope = "webhooks:write"
+	CredentialsRead   Scope = "credentials:read"
+	CredentialsWrite  Scope = "credentials:write"
+	BudgetsWrite      Scope = "budgets:write" // of projects
+	KeysAdmin         Scope = "keys:admin"    // over keys that may do no more than itself
+	AuditRead         Scope = "audit:read"    // what happened to keys, too
+	Admin             Scope = "admin"         // everything
 )
 
 // Scopes are all that there are.
 func Scopes() []Scope {
 	return []Scope{
-		ProjectsRead, ProjectsWrite, CommandsRun, WorkRead, WorkWrite, OperationsRead, OperationsCancel, WebhooksRead,
-		WebhooksWrite, CredentialsRead, CredentialsWrite, KeysAdmin, AuditRead, Admin,
+		ProjectsRead, ProjectsWrite, CommandsRun, WorkRead, WorkWrite, OperationsRead, OperationsCancel, OperationsApprove,
+		WebhooksRead, WebhooksWrite, CredentialsRead, CredentialsWrite, BudgetsWrite, KeysAdmin, AuditRead, Admin,
 	}
 }
 

@@ -23,7 +23,7 @@ func TestScopes(t *testing.T) {
 		"":                                 nil,
 		"commands:run":                     {domain.CommandsRun},
 		"projects:*":                       {domain.ProjectsRead, domain.ProjectsWrite},
-		"operations:read operations:*":     {domain.OperationsRead, domain.OperationsCancel},
+		"operations:read operations:*":     {domain.OperationsRead, domain.OperationsCancel, domain.OperationsApprove},
 		"keys:admin audit:read":            {domain.KeysAdmin, domain.AuditRead},
 		"admin":                            domain.Scopes(),
 		"webhooks:write credentials:write": {domain.WebhooksWrite, domain.CredentialsWrite},

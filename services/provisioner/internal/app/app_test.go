@@ -54,7 +54,7 @@ func (l *log) Update(ctx context.Context, id string, decide func(contract.Operat
 	return next, nil
 }
 
-func (l *log) SignalCancel(string) error { return nil }
+func (l *log) Signal(string) error { return nil }
 
 func (l *log) UpdateProject(_ context.Context, _ string, decide func(*contract.Project) (string, contract.Project, error)) (contract.Project, error) {
 	eventType, proposed, err := decide(l.project)

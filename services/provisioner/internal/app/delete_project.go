@@ -136,7 +136,7 @@ func (a *App) endOperation(ctx context.Context, id string, w *watch) (contract.O
 		return nil, nil
 	})
 	if err == nil && !other.State.Ended() {
-		err = a.Operations.SignalCancel(id)
+		err = a.Operations.Signal(id)
 	}
 	for err == nil && !other.State.Ended() {
 		if err := w.pause(ctx, endPoll); err != nil {

@@ -21,9 +21,9 @@ type Operations interface {
 	// another writer was first it loads and asks again, so decide must have no
 	// effects of its own.
 	Update(ctx context.Context, id string, decide func(contract.Operation) (contract.Change, error)) (contract.Operation, error)
-	// SignalCancel tells whoever runs the operation to look at it at once. It is
+	// Signal tells whoever runs the operation to look at it at once. It is
 	// speed only; the event is the guarantee.
-	SignalCancel(id string) error
+	Signal(id string) error
 }
 
 // Projects is the log of projects.

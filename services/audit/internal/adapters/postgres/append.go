@@ -62,12 +62,12 @@ func current(ctx context.Context, tx pgx.Tx, ids []string) (map[string]contract.
 	if len(ids) == 0 {
 		return now, nil
 	}
-	rows, err := tx.Query(ctx, `select id, state, rev, attempt, cancel_requested from operations where id = any($1)`, ids)
+	rows, err := tx.Query(ctx, `select id, state, rev, attempt, cancel_requested, held from operations where id = any($1)`, ids)
 	if err != nil {
 		return nil, fmt.Errorf("read operations: %w", err)
 	}
 	var op contract.Operation
-	_, err = pgx.ForEachRow(rows, []any{&op.ID, &op.State, &op.Rev, &op.Attempt, &op.CancelRequested}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&op.ID, &op.State, &op.Rev, &op.Attempt, &op.CancelRequested, &op.Held}, func() error {
 		now[op.ID] = op
 		return nil
 	})
@@ -103,12 +103,12 @@ func insertEvents(ctx context.Context, tx pgx.Tx, events []app.Event, legal []bo
 }
 
 const upsert = `
-insert into operations (id, kind, project, state, rev, attempt, cancel_requested, actor, created_at, finished_at, last_seq)
-select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[], $7::boolean[],
-	$8::text[], $9::timestamptz[], $10::timestamptz[], $11::bigint[])
+insert into operations (id, kind, project, state, rev, attempt, cancel_requested, held, actor, created_at, finished_at, last_seq)
+select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[], $7::boolean[], $8::boolean[],
+	$9::text[], $10::timestamptz[], $11::timestamptz[], $12::bigint[])
 on conflict (id) do update set
 	kind = excluded.kind, project = excluded.project, state = excluded.state, rev = excluded.rev,
-	attempt = excluded.attempt, cancel_requested = excluded.cancel_requested, actor = excluded.actor,
+	attempt = excluded.attempt, cancel_requested = excluded.cancel_requested, held = excluded.held, actor = excluded.actor,
 	created_at = excluded.created_at, finished_at = excluded.finished_at, last_seq = excluded.last_seq
 where operations.last_seq < excluded.last_seq`
 
@@ -119,14 +119,15 @@ func upsertOperations(ctx context.Context, tx pgx.Tx, changed []contract.Operati
 	n := len(changed)
 	ids, kinds, projects, states, actors := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	revs, attempts, seqs := make([]int, n), make([]int, n), make([]int64, n)
-	cancels := make([]bool, n)
+	cancels, held := make([]bool, n), make([]bool, n)
 	created, finished := make([]time.Time, n), make([]*time.Time, n)
 	for i, c := range changed {
 		ids[i], kinds[i], projects[i], states[i], actors[i] = c.ID, text(c.Kind), text(c.Project), string(c.State), text(c.Actor)
 		revs[i], attempts[i], seqs[i] = c.Rev, c.Attempt, int64(c.Seq)
-		cancels[i], created[i], finished[i] = c.CancelRequested, c.CreatedAt, c.FinishedAt
+		cancels[i], held[i] = c.CancelRequested, c.Held
+		created[i], finished[i] = c.CreatedAt, c.FinishedAt
 	}
-	_, err := tx.Exec(ctx, upsert, ids, kinds, projects, states, revs, attempts, cancels, actors, created, finished, seqs)
+	_, err := tx.Exec(ctx, upsert, ids, kinds, projects, states, revs, attempts, cancels, held, actors, created, finished, seqs)
 	if err != nil {
 		return fmt.Errorf("store %d operations: %w", n, err)
 	}

@@ -41,6 +41,13 @@ type CommandRequest struct {
 	Model    *string       `json:"model"`
 	Session  *string       `json:"session"`
 	Limits   *limitRequest `json:"limits"`
+	// Permissions is "ask" where the agent asks before it changes anything, "all"
+	// where absent.
+	Permissions string `json:"permissions"`
+
+	Approval        string `json:"approval"`         // "required" holds the command until it is approved
+	ApprovalTimeout string `json:"approval_timeout"` // as "4h"; a day where absent
+	ApprovalDefault string `json:"approval_default"` // what is decided after that: approved, denied
 
 	Workdir     string            `json:"workdir"`
 	Env         map[string]string `json:"env"`
@@ -52,6 +59,7 @@ type limitRequest struct {
 	Wall    string   `json:"wall"`
 	Silence string   `json:"silence"`
 	Turns   *int     `json:"turns"`
+	Tokens  *int64   `json:"tokens"`
 	CostUSD *float64 `json:"cost_usd"`
 }
 
@@ -66,6 +74,9 @@ const (
 
 	maxCredentials = 100 // names
 	maxTimeout     = 24 * time.Hour
+
+	minApprovalTimeout = time.Second
+	maxApprovalTimeout = 7 * 24 * time.Hour
 )
 
 func (h *handlers) runCommand(w http.ResponseWriter, r *http.Request) error {
@@ -104,6 +115,7 @@ func (c CommandRequest) Command() (kind string, cmd contract.Command, err error)
 		v.OneOf("kind", c.Kind, "shell", "git", "agent")
 		return "", cmd, v.Err()
 	}
+	c.approvals(v, &cmd)
 	c.checkForeign(v)
 	c.checkCommon(v)
 	return kind, cmd, v.Err()
@@ -126,7 +138,11 @@ func (c CommandRequest) shell(v *validate.Validator) *contract.Shell {
 
 func (c CommandRequest) agent(v *validate.Validator, timeout contract.Duration) *contract.Agent {
 	v.Required("provider", c.Provider)
-	v.OneOf("provider", c.Provider, "claude-code", "opencode", "codex", "gemini")
+	var names []string
+	for _, known := range contract.Agents() {
+		names = append(names, known.Name)
+	}
+	v.OneOf("provider", c.Provider, names...)
 	v.Check("prompt", strings.TrimSpace(c.Prompt) != "", "is required")
 	checkText(v, "prompt", c.Prompt, maxPrompt)
 	agent := &contract.Agent{Provider: c.Provider, Prompt: c.Prompt}
@@ -140,23 +156,63 @@ func (c CommandRequest) agent(v *validate.Validator, timeout contract.Duration) 
 			*word.to = *word.value
 		}
 	}
-	if l := c.Limits; l != nil {
-		agent.Limits = contract.AgentLimits{
-			Wall: durationOf(v, "limits.wall", l.Wall), Silence: durationOf(v, "limits.silence", l.Silence),
-		}
-		if l.Turns != nil {
-			v.Check("limits.turns", *l.Turns > 0, "must be positive")
-			agent.Limits.Turns = *l.Turns
-		}
-		if l.CostUSD != nil {
-			v.Check("limits.cost_usd", *l.CostUSD > 0, "must be positive")
-			agent.Limits.CostUSD = *l.CostUSD
-		}
+	traits, known := contract.AgentNamed(c.Provider)
+	if c.Permissions != "" {
+		v.OneOf("permissions", c.Permissions, contract.PermissionsAll, contract.PermissionsAsk)
+		v.Checkf("permissions", !known || traits.Asks || c.Permissions != contract.PermissionsAsk, "must be all: %s can not ask, claude-code can", c.Provider)
+	}
+	if c.Permissions == contract.PermissionsAsk {
+		agent.Permissions = c.Permissions
+	}
+	if c.Limits != nil {
+		agent.Limits = c.Limits.limits(v, "limits")
+		v.Checkf("limits.cost_usd", !known || traits.TellsCost || c.Limits.CostUSD == nil, "can not be kept: %s does not tell what it costs; give tokens", c.Provider)
 	}
 	if agent.Limits.Wall == 0 {
 		agent.Limits.Wall = timeout
 	}
 	return agent
+}
+
+// limits checks the limits of a field, and is what they ask for.
+func (l limitRequest) limits(v *validate.Validator, field string) contract.AgentLimits {
+	limits := contract.AgentLimits{
+		Wall: durationOf(v, field+".wall", l.Wall), Silence: durationOf(v, field+".silence", l.Silence),
+	}
+	if l.Turns != nil {
+		v.Check(field+".turns", *l.Turns > 0, "must be positive")
+		limits.Turns = *l.Turns
+	}
+	if l.Tokens != nil {
+		v.Check(field+".tokens", *l.Tokens > 0, "must be positive")
+		limits.Tokens = *l.Tokens
+	}
+	if l.CostUSD != nil {
+		v.Check(field+".cost_usd", *l.CostUSD > 0, "must be positive")
+		limits.CostUSD = *l.CostUSD
+	}
+	return limits
+}
+
+// approvals sets what the command waits for.
+func (c CommandRequest) approvals(v *validate.Validator, cmd *contract.Command) {
+	asks := c.Approval != "" || c.Permissions == contract.PermissionsAsk
+	if c.Approval != "" {
+		v.OneOf("approval", c.Approval, contract.ApprovalRequired)
+		cmd.Approval = c.Approval
+	}
+	if c.ApprovalTimeout != "" {
+		timeout, err := time.ParseDuration(c.ApprovalTimeout)
+		v.Check("approval_timeout", err == nil, `must be a duration as "4h"`)
+		v.Duration("approval_timeout", timeout, minApprovalTimeout, maxApprovalTimeout)
+		v.Check("approval_timeout", asks, "is for commands that wait for an approval")
+		cmd.ApprovalTimeout = contract.Duration(timeout)
+	}
+	if c.ApprovalDefault != "" {
+		v.OneOf("approval_default", c.ApprovalDefault, string(contract.ApprovalApproved), string(contract.ApprovalDenied))
+		v.Check("approval_default", asks, "is for commands that wait for an approval")
+		cmd.ApprovalDefault = contract.ApprovalState(c.ApprovalDefault)
+	}
 }
 
 func (c CommandRequest) checkCommon(v *validate.Validator) {
@@ -205,6 +261,7 @@ func (c CommandRequest) checkForeign(v *validate.Validator) {
 		{"agent", "model", c.Model != nil},
 		{"agent", "session", c.Session != nil},
 		{"agent", "limits", c.Limits != nil},
+		{"agent", "permissions", c.Permissions != ""},
 	}
 	for _, f := range fields {
 		v.Checkf(f.name, !f.set || f.kind == c.Kind, "belongs to kind %s, not %s", f.kind, c.Kind)

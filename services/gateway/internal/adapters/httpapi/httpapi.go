@@ -38,13 +38,15 @@ type Config struct {
 	Log     Log
 	Queries Queries
 	Keys    *app.Keys
-	Ring    Ring
-	Limits  Limits
-	Streams *app.Streams
-	Proxies Proxies
-	Health  *service.Health
-	Version string
-	Logger  *slog.Logger
+	// Approvals is what waits for somebody's decision.
+	Approvals *app.Fold
+	Ring      Ring
+	Limits    Limits
+	Streams   *app.Streams
+	Proxies   Proxies
+	Health    *service.Health
+	Version   string
+	Logger    *slog.Logger
 	// Unavailable tells whether an error means that what is behind Log and App
 	// cannot be reached, which heals by itself.
 	Unavailable func(error) bool

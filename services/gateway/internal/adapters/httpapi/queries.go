@@ -19,6 +19,7 @@ type Queries interface {
 	Operation(ctx context.Context, id string) (contract.Operation, error)
 	OperationHistory(ctx context.Context, query contract.GetOperationHistory) (contract.OperationHistory, error)
 	Projects(ctx context.Context, list contract.ListProjects) (contract.ProjectList, error)
+	SetBudget(ctx context.Context, set contract.SetBudget) (contract.Project, error)
 	Agents(ctx context.Context) (contract.AgentList, error)
 	Webhooks
 	Credentials

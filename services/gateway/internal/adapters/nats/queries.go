@@ -30,6 +30,11 @@ func (g Gateway) Projects(ctx context.Context, list contract.ListProjects) (cont
 	return bus.Call[contract.ListProjects, contract.ProjectList](ctx, g.Conn, contract.ServiceProvisioner, contract.VerbListProjects, list)
 }
 
+// SetBudget gives a project another budget.
+func (g Gateway) SetBudget(ctx context.Context, set contract.SetBudget) (contract.Project, error) {
+	return bus.Call[contract.SetBudget, contract.Project](ctx, g.Conn, contract.ServiceProvisioner, contract.VerbSetBudget, set)
+}
+
 // Agents lists the agents that can be asked.
 func (g Gateway) Agents(ctx context.Context) (contract.AgentList, error) {
 	return bus.Call[struct{}, contract.AgentList](ctx, g.Conn, contract.ServiceExecutor, contract.VerbAgents, struct{}{})

@@ -1,0 +1,85 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/orchard9/rdev/libs/api"
+	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/validate"
+	"github.com/orchard9/rdev/services/gateway/internal/app"
+)
+
+// decideRequest is the body of POST /operations/{id}/approvals/{approval}.
+type decideRequest struct {
+	Decision string `json:"decision"` // approve, deny
+	Comment  string `json:"comment"`
+}
+
+// maxComment is the most that a decision's comment has, in bytes.
+const maxComment = 2000
+
+func (h *handlers) decideApproval(w http.ResponseWriter, r *http.Request) error {
+	request, err := api.DecodeJSON[decideRequest](w, r)
+	if err != nil {
+		return err
+	}
+	v := validate.New()
+	v.Required("decision", request.Decision)
+	v.OneOf("decision", request.Decision, "approve", "deny")
+	checkText(v, "comment", request.Comment, maxComment)
+	if err := v.Err(); err != nil {
+		return err
+	}
+	id, err := operationID(r)
+	if err != nil {
+		return err
+	}
+	return h.accept(w, r, func(ctx context.Context, asker app.Asker) (app.Accepted, error) {
+		if err := h.requireOperation(ctx, r, id); err != nil {
+			return app.Accepted{}, err
+		}
+		return h.App.Decide(ctx, asker, id, chi.URLParam(r, "approval"), app.Decision{
+			Approved: request.Decision == "approve", Comment: request.Comment,
+		})
+	})
+}
+
+// listApprovals is those that are open, from memory: a cursor is the last one's
+// operation and id, wherever that is by now.
+func (h *handlers) listApprovals(w http.ResponseWriter, r *http.Request) error {
+	limit, err := queryLimit(r)
+	if err != nil {
+		return err
+	}
+	if limit == 0 {
+		limit = contract.DefaultPage
+	}
+	pass, project := passOf(r), r.URL.Query().Get("project")
+	if project != "" {
+		if err := requireProject(pass, project); err != nil {
+			return err
+		}
+	}
+	open := h.Approvals.OpenApprovals(func(of string) bool { return pass.Sees(of) && (project == "" || of == project) })
+	if cursor := r.URL.Query().Get("cursor"); cursor != "" {
+		at := slices.IndexFunc(open, func(a app.OpenApproval) bool { return placeOf(a) == cursor })
+		if at < 0 {
+			return invalidQuery("cursor", "is of an approval that is decided by now; begin again without it")
+		}
+		open = open[at+1:]
+	}
+	page := append([]app.OpenApproval{}, open[:min(limit, len(open))]...)
+	var next *string
+	if len(open) > limit {
+		cursor := placeOf(page[limit-1])
+		next = &cursor
+	}
+	api.Write(w, http.StatusOK, map[string]any{"approvals": page, "next_cursor": next})
+	return nil
+}
+
+func placeOf(a app.OpenApproval) string { return a.Operation + "/" + a.Approval.ID }
