@@ -108,4 +108,7 @@ type Usage struct {
 	OutputTokens     int64    `json:"output_tokens"`
 	ReasoningTokens  int64    `json:"reasoning_tokens,omitempty"`
 	CostUSD          *float64 `json:"cost_usd,omitempty"` // absent where the agent does not tell
+	// Estimated is true where OutputTokens are guessed: the agent has not told yet, or
+	// was ended before it did.
+	Estimated bool `json:"estimated,omitempty"`
 }

@@ -118,7 +118,7 @@ func (c OperationApprovalRequested) may(now *Operation) error {
 	if _, there := now.Approval(c.Approval.ID); there {
 		return fmt.Errorf("%w: approval %s was requested before", ErrIllegal, c.Approval.ID)
 	}
-	if now.openApprovals() >= MaxOpenApprovals {
+	if now.OpenApprovals() >= MaxOpenApprovals {
 		return fmt.Errorf("%w: %d approvals are open already", ErrIllegal, MaxOpenApprovals)
 	}
 	return nil
@@ -161,7 +161,7 @@ func (c OperationApprovalDecided) apply(o *Operation) {
 
 // withdrawApprovals ends those that are open, with the operation.
 func (o *Operation) withdrawApprovals(at time.Time) {
-	if o.openApprovals() == 0 {
+	if o.OpenApprovals() == 0 {
 		return
 	}
 	o.Approvals = slices.Clone(o.Approvals)
@@ -176,7 +176,7 @@ func (o *Operation) withdrawApprovals(at time.Time) {
 // settle ends the wait where nothing is open any more, and forgets the oldest of
 // what is decided.
 func (o *Operation) settle(at time.Time) {
-	if o.WaitsSince != nil && o.openApprovals() == 0 {
+	if o.WaitsSince != nil && o.OpenApprovals() == 0 {
 		o.Waited += Duration(max(0, at.Sub(*o.WaitsSince)))
 		o.WaitsSince = nil
 	}
@@ -189,7 +189,8 @@ func (o *Operation) settle(at time.Time) {
 	}
 }
 
-func (o *Operation) openApprovals() (n int) {
+// OpenApprovals is how many wait for a decision.
+func (o *Operation) OpenApprovals() (n int) {
 	for _, a := range o.Approvals {
 		if a.State == ApprovalOpen {
 			n++
@@ -208,4 +209,4 @@ func (o *Operation) Approval(id string) (Approval, bool) {
 }
 
 // Waits tells whether it waits for somebody's decision.
-func (o *Operation) Waits() bool { return o.openApprovals() > 0 }
+func (o *Operation) Waits() bool { return o.OpenApprovals() > 0 }

@@ -3,6 +3,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,8 @@ type Config struct {
 	Timeout      time.Duration `env:"EXECUTOR_TIMEOUT" envDefault:"1h"`
 	AgentSilence time.Duration `env:"EXECUTOR_AGENT_SILENCE" envDefault:"5m"`
 	Grace        time.Duration `env:"EXECUTOR_GRACE" envDefault:"10s"`
+	// Progress is how often the log is told what an agent has used so far.
+	Progress time.Duration `env:"EXECUTOR_PROGRESS" envDefault:"15s"`
 	// MaxOutput is the most of a command's output that is kept, in bytes.
 	MaxOutput int64 `env:"EXECUTOR_MAX_OUTPUT" envDefault:"268435456"`
 	// EndRunsOnStop ends the commands of an executor that is told to stop; else
@@ -58,11 +61,15 @@ type Config struct {
 	Lease contract.Lease `env:"-"` // contract.DefaultLease where zero
 }
 
+// progress is Config.Progress where that is zero.
+const progress = 15 * time.Second
+
 // Run assembles the executor and serves until ctx is done.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if cfg.Lease == (contract.Lease{}) {
 		cfg.Lease = contract.DefaultLease()
 	}
+	cfg.Progress = cmp.Or(cfg.Progress, progress)
 	life, end := context.WithCancel(context.WithoutCancel(ctx)) // the parts below need it while they stop
 	defer end()
 	runtime, err := openRuntime(life, cfg, log)
@@ -101,7 +108,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 				Vault: secrets, Log: log, Stopping: ctx,
 				Settings: app.Settings{
 					Instance: conn.Instance(), Lease: cfg.Lease, Timeout: cfg.Timeout, Silence: cfg.AgentSilence,
-					Grace: cfg.Grace, MaxOutput: cfg.MaxOutput, EndRunsOnStop: cfg.EndRunsOnStop,
+					Grace: cfg.Grace, Progress: cfg.Progress, MaxOutput: cfg.MaxOutput, EndRunsOnStop: cfg.EndRunsOnStop,
 				},
 			}
 			return conn.Work(ctx, context.WithoutCancel(ctx), contract.ConsumerExecutor, cfg.Slots, log,

@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"encoding/json"
 	"strconv"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -20,9 +21,11 @@ func (claudeCode) Info() Info {
 
 // Command implements Driver.
 func (d claudeCode) Command(agent contract.Agent, place Place) Launch {
-	argv := []string{
-		d.Info().Binary, "-p", "--input-format=stream-json", "--output-format=stream-json", "--verbose",
-		"--dangerously-skip-permissions", // the workspace is the sandbox
+	argv := []string{d.Info().Binary, "-p", "--input-format=stream-json", "--output-format=stream-json", "--verbose"}
+	if agent.Permissions == contract.PermissionsAsk {
+		argv = append(argv, "--permission-mode=default", "--permission-prompt-tool=stdio")
+	} else {
+		argv = append(argv, "--dangerously-skip-permissions") // the workspace is the sandbox
 	}
 	if agent.Session == "" {
 		argv = flag(argv, "--session-id", place.Session)
@@ -53,6 +56,22 @@ func (d claudeCode) Command(agent contract.Agent, place Place) Launch {
 
 func claudePrompt(prompt string) []byte {
 	return []byte(`{"type":"user","message":{"role":"user","content":[{"type":"text","text":` + string(quote(prompt)) + `}]}}`)
+}
+
+// answer implements answerer.
+func (c *claudeLines) answer(request Request, allow bool, words string) []byte {
+	response := map[string]any{"behavior": "deny", "message": words}
+	if allow {
+		response = map[string]any{"behavior": "allow", "updatedInput": request.input}
+	}
+	line, err := json.Marshal(map[string]any{
+		"type":     "control_response",
+		"response": map[string]any{"subtype": "success", "request_id": request.ID, "response": response},
+	})
+	if err != nil { // the input is JSON: it came in a line of it
+		return nil
+	}
+	return append(line, '\n')
 }
 
 // NewParser implements Driver.

@@ -48,8 +48,9 @@ type claudeLine struct {
 		} `json:"permission_decision"`
 	} `json:"tool_result_meta"`
 
-	// control_request, control_response
-	Request struct {
+	// control_request, control_response, control_cancel_request
+	RequestID string `json:"request_id"`
+	Request   struct {
 		Subtype     string          `json:"subtype"`
 		ToolName    string          `json:"tool_name"`
 		ToolUseID   string          `json:"tool_use_id"`
@@ -66,7 +67,18 @@ type claudeMessage struct {
 	ID      string          `json:"id"`
 	Model   string          `json:"model"`
 	Content json.RawMessage `json:"content"` // blocks, or a string
+	Usage   claudeUsage     `json:"usage"`   // of the model's: what came in is true, and what went out is not yet known
 }
+
+type claudeUsage struct {
+	Input      int64 `json:"input_tokens"`
+	Output     int64 `json:"output_tokens"`
+	CacheRead  int64 `json:"cache_read_input_tokens"`
+	CacheWrite int64 `json:"cache_creation_input_tokens"`
+}
+
+// bytesPerToken guesses how many tokens a text is.
+const bytesPerToken = 4
 
 type claudeBlock struct {
 	Type      string          `json:"type"`
@@ -108,15 +120,17 @@ func (c *claudeLines) translate(p *Parser, data []byte) bool {
 		if l.Request.Subtype != "can_use_tool" {
 			return false
 		}
-		p.emit(contract.AgentEvent{
-			Type: contract.AgentPermission, ToolCall: l.Request.ToolUseID, Tool: l.Request.ToolName,
-			ToolKind: toolKind(l.Request.ToolName), Input: l.Request.Input, Message: l.Request.Description,
+		p.ask(l.RequestID, contract.AgentEvent{
+			ToolCall: l.Request.ToolUseID, Tool: l.Request.ToolName, ToolKind: toolKind(l.Request.ToolName),
+			Input: l.Request.Input, Message: l.Request.Description,
 		})
+	case "control_cancel_request":
+		p.settle(func(r Request) bool { return r.ID == l.RequestID })
 	case "control_response":
 		if l.Response.Subtype == "error" {
 			p.emit(contract.AgentEvent{Type: contract.AgentNotice, Code: "control_response", Message: l.Response.Error})
 		}
-	case "stream_event", "control_cancel_request", "keep_alive", "tool_progress":
+	case "stream_event", "keep_alive", "tool_progress":
 		// What they tell comes again, whole, in other lines.
 	default:
 		return false
@@ -160,8 +174,12 @@ func (c *claudeLines) assistant(p *Parser, l claudeLine, message claudeMessage, 
 	if message.ID != c.message && message.Model != "<synthetic>" {
 		c.message = message.ID
 		p.totals.Turns++
+		p.interim.InputTokens += message.Usage.Input
+		p.interim.CacheReadTokens += message.Usage.CacheRead
+		p.interim.CacheWriteTokens += message.Usage.CacheWrite
 	}
 	for _, block := range blocks {
+		p.interim.OutputTokens += int64(len(block.Text)+len(block.Thinking)+len(block.Input)) / bytesPerToken
 		event := contract.AgentEvent{MessageID: message.ID, ParentToolCall: l.Parent}
 		switch block.Type {
 		case "text":
@@ -183,6 +201,7 @@ func (c *claudeLines) user(p *Parser, l claudeLine, blocks []claudeBlock) {
 	for _, block := range blocks {
 		switch block.Type {
 		case "tool_result":
+			p.settle(func(r Request) bool { return r.Event.ToolCall == block.ToolUseID })
 			tool := c.tools[block.ToolUseID]
 			delete(c.tools, block.ToolUseID)
 			status := c.toolStatus(l, block)

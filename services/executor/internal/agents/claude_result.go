@@ -26,12 +26,7 @@ type claudeResult struct {
 		ToolName string `json:"tool_name"`
 	} `json:"permission_denials"`
 	// Usage has no cost, and is 0 where the run was interrupted.
-	Usage struct {
-		Input      int64 `json:"input_tokens"`
-		Output     int64 `json:"output_tokens"`
-		CacheRead  int64 `json:"cache_read_input_tokens"`
-		CacheWrite int64 `json:"cache_creation_input_tokens"`
-	} `json:"usage"`
+	Usage claudeUsage `json:"usage"`
 	// Models is what each model used since the result before; absent where the
 	// session could not even start, and outside of streams.
 	Models map[string]struct {
@@ -51,6 +46,7 @@ func (c *claudeLines) result(p *Parser, data []byte) bool {
 	}
 	p.session = cmp.Or(p.session, r.SessionID)
 	r.use(p)
+	p.settle(func(Request) bool { return true })
 	for _, denial := range r.Denials {
 		p.deny(denial.ToolName)
 	}

@@ -29,8 +29,12 @@ type Parser struct {
 	session    string
 	words      string // the last that the agent said
 	totals     Totals
+	interim    contract.Usage // what is known of it before the CLI tells, for a while
 	denied     []string
 	authFailed bool
+
+	requests []Request // that wait for an answer
+	settled  map[string]bool
 
 	verdict *verdict // how the agent says that it ended, nil while it does not
 	problem *problem // the last error that it reported
@@ -51,6 +55,8 @@ type verdict struct {
 }
 
 // Totals are what a run has used so far, as far as its CLI tells before the end.
+// Claude Code tells what came in, and not what went out: that is guessed by its
+// length until the end.
 type Totals struct {
 	// Turns counts calls of the model. Codex and Gemini do not tell: there it is
 	// made out from what follows a tool, and can be more.
@@ -92,6 +98,9 @@ func (p *Parser) Stderr(piece []byte) {
 // false again where the agent goes on after all.
 func (p *Parser) Finished() bool { return p.verdict != nil }
 
+// Session is the provider's id of the session, "" while it is not known.
+func (p *Parser) Session() string { return p.session }
+
 // AuthFailed tells whether the model's API refused the key. The CLI may try
 // again for minutes, which can not help: it is to be ended at once.
 func (p *Parser) AuthFailed() bool { return p.authFailed }
@@ -99,10 +108,19 @@ func (p *Parser) AuthFailed() bool { return p.authFailed }
 // Totals are what the run has used so far.
 func (p *Parser) Totals() Totals {
 	totals := p.totals
-	if totals.Usage != nil {
-		usage := *totals.Usage
-		totals.Usage = &usage
+	if totals.Usage == nil && p.interim == (contract.Usage{}) {
+		return totals
 	}
+	usage := contract.Usage{Scope: "run"}
+	if totals.Usage != nil {
+		usage = *totals.Usage
+	}
+	usage.InputTokens += p.interim.InputTokens
+	usage.CacheReadTokens += p.interim.CacheReadTokens
+	usage.CacheWriteTokens += p.interim.CacheWriteTokens
+	usage.OutputTokens += p.interim.OutputTokens
+	usage.Estimated = usage.Estimated || p.interim.OutputTokens > 0
+	totals.Usage = &usage
 	return totals
 }
 
@@ -174,8 +192,10 @@ func (p *Parser) utter(e contract.AgentEvent, text string) {
 	}
 }
 
-// use adds tokens and money to the totals and tells of them.
+// use adds tokens and money to the totals and tells of them. They stand for what was
+// known of them in the interim.
 func (p *Parser) use(u contract.Usage) {
+	p.interim = contract.Usage{}
 	p.emit(contract.AgentEvent{Type: contract.AgentUsage, Usage: &u})
 	if p.totals.Usage == nil {
 		p.totals.Usage = &contract.Usage{Scope: "run"}

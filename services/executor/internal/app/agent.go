@@ -62,6 +62,8 @@ func (a *agentPlan) exceeded(r relay, now time.Time) stop {
 		return stop{reason: stopFinished, words: "the agent lived on after its result"}
 	case a.limits.Turns > 0 && totals.Turns > a.limits.Turns:
 		return stop{reason: stopTurns, words: fmt.Sprintf("more than %d turns", a.limits.Turns)}
+	case a.limits.Tokens > 0 && totals.Usage.Tokens() > a.limits.Tokens:
+		return stop{reason: stopBudget, words: fmt.Sprintf("more than %d tokens", a.limits.Tokens)}
 	case a.limits.CostUSD > 0 && totals.Usage != nil && totals.Usage.CostUSD != nil && *totals.Usage.CostUSD > a.limits.CostUSD:
 		return stop{reason: stopBudget, words: fmt.Sprintf("more than %.2f USD", a.limits.CostUSD)}
 	}
@@ -101,6 +103,9 @@ type agentRelay struct {
 	parser *agents.Parser
 	last   time.Time // of the last line
 
+	told   map[string]bool // requests that were answered by this attempt
+	looked int             // Parser.Asked when the watch looked last
+
 	made   int64 // chunks so far
 	done   int64 // chunks that are stored
 	events int64
@@ -109,6 +114,17 @@ type agentRelay struct {
 }
 
 func (r *agentRelay) from() int64 { return 0 }
+
+// progress is what the run has used so far, nil where nothing is known.
+func (r *agentRelay) progress() *contract.Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	totals := r.parser.Totals()
+	if totals.Usage == nil && totals.Turns == 0 {
+		return nil
+	}
+	return &contract.Result{Session: r.parser.Session(), Turns: totals.Turns, Usage: totals.Usage}
+}
 
 // finished tells whether the agent has said how its run ended.
 func (r *agentRelay) finished() bool {
@@ -160,11 +176,14 @@ func (r *agentRelay) passEvents(ctx context.Context, events []contract.AgentEven
 }
 
 func (r *agentRelay) pass(ctx context.Context, c contract.Chunk) error {
+	r.mu.Lock()
 	r.made++
-	if r.kept += int64(len(c.Data)); r.made <= r.done || r.kept > r.out.maxOutput {
+	made := r.made
+	r.mu.Unlock()
+	if r.kept += int64(len(c.Data)); made <= r.done || r.kept > r.out.maxOutput {
 		return nil
 	}
-	c.Attempt, c.Cursor = r.out.attempt, r.made
+	c.Attempt, c.Cursor = r.out.attempt, made
 	return r.out.Write(ctx, c)
 }
 

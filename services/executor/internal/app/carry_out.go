@@ -38,7 +38,7 @@ func (a *attempt) carryOut(ctx context.Context) (ending, error) {
 	plan.spec.RunRef = a.ref()
 	how, err := a.run(ctx, plan)
 	if errors.Is(err, errNeverStarted) {
-		return ending{state: contract.Cancelled}, nil
+		return cancelled(a.op), nil
 	}
 	if errors.Is(err, domain.ErrStaleToken) {
 		return ending{}, fmt.Errorf("%w: %w", contract.ErrFenced, err)

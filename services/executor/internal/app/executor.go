@@ -33,6 +33,7 @@ type Settings struct {
 	Timeout  time.Duration // wall clock of a command that names none
 	Silence  time.Duration // of an agent that names none
 	Grace    time.Duration // between TERM and KILL
+	Progress time.Duration // how often the log is told what an agent has used
 	// MaxOutput is the most of a command's output that is kept, in bytes.
 	MaxOutput int64
 	// EndRunsOnStop ends the runs of an executor that is told to stop. Without
@@ -132,6 +133,14 @@ type ending struct {
 	exitCode *int
 	failure  *contract.Failure
 	result   *contract.Result
+}
+
+// cancelled is the end of an operation that was asked to end before it ran.
+func cancelled(op contract.Operation) ending {
+	if op.CancelCause != nil {
+		return ending{state: contract.Failed, failure: op.CancelCause}
+	}
+	return ending{state: contract.Cancelled}
 }
 
 func failedWith(class contract.FailureClass, format string, args ...any) ending {

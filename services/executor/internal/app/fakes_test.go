@@ -26,6 +26,9 @@ type world struct {
 	adopted int
 	cleaned int
 	closed  bool // standard input
+	inputs  []string
+
+	inputErr error
 
 	renewErr error
 	loadErr  error
@@ -43,7 +46,9 @@ type program struct {
 	frames []domain.Frame
 	takes  time.Duration
 	exit   domain.Exit
-	stop   chan struct{} // closed by Cancel
+	stop   chan struct{}     // closed by Cancel
+	more   chan domain.Frame // said in between
+	said   int64             // bytes of all of them
 }
 
 const project = "shop"
@@ -67,7 +72,7 @@ func newWorld(t *testing.T, cmd contract.Command, p program) (*world, *app.Execu
 		Log: slog.New(slog.DiscardHandler), Stopping: t.Context(),
 		Settings: app.Settings{
 			Instance: "test", Lease: contract.DefaultLease(), Timeout: time.Hour, Silence: 5 * time.Minute,
-			Grace: 10 * time.Second, MaxOutput: 1 << 20,
+			Grace: 10 * time.Second, Progress: 15 * time.Second, MaxOutput: 1 << 20,
 		},
 	}
 	return w, e
@@ -183,18 +188,33 @@ func (w *world) Attach(ctx context.Context, _ domain.RunRef, from int64, emit fu
 			return domain.Exit{}, err
 		}
 	}
-	select {
-	case <-ctx.Done():
-		return domain.Exit{}, ctx.Err()
-	case <-w.run.stop:
-		return domain.Exit{Known: true, Code: -1, Signal: "SIGTERM", Cancelled: true}, nil
-	case <-time.After(w.run.takes):
-		return w.run.exit, nil
+	over := time.After(w.run.takes)
+	for {
+		select {
+		case <-ctx.Done():
+			return domain.Exit{}, ctx.Err()
+		case <-w.run.stop:
+			return domain.Exit{Known: true, Code: -1, Signal: "SIGTERM", Cancelled: true}, nil
+		case f := <-w.run.more:
+			if err := emit(f); err != nil {
+				return domain.Exit{}, err
+			}
+		case <-over:
+			return w.run.exit, nil
+		}
 	}
 }
 
-func (w *world) Input(_ context.Context, _ domain.RunRef, _ []byte, closeAfter bool) error {
+func (w *world) Input(_ context.Context, _ domain.RunRef, data []byte, closeAfter bool) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.closed = w.closed || closeAfter
+	if w.inputErr != nil {
+		return w.inputErr
+	}
+	if len(data) > 0 {
+		w.inputs = append(w.inputs, string(data))
+	}
 	return nil
 }
 
@@ -206,3 +226,9 @@ func (w *world) Cancel(context.Context, domain.RunRef, time.Duration) error {
 func (w *world) List(context.Context, contract.Project) ([]domain.RunRef, error) { return nil, nil }
 
 func (w *world) Clean(context.Context, domain.RunRef) error { w.cleaned++; return nil }
+
+// newStopping is a context for Executor.Stopping, and what ends it.
+func newStopping(t *testing.T) (ctx context.Context, stop context.CancelFunc) {
+	t.Helper()
+	return context.WithCancel(t.Context())
+}

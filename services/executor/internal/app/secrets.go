@@ -50,10 +50,10 @@ func (a *attempt) openSecrets(ctx context.Context) (map[string]string, error) {
 			return nil, err
 		}
 		pause = min(2*pause, longestVaultPause)
-		cancelled, lookErr := a.look(ctx, true)
+		now, lookErr := a.look(ctx, true)
 		switch {
-		case lookErr == nil && cancelled:
-			return nil, &withoutSecrets{ending{state: contract.Cancelled}}
+		case lookErr == nil && now.CancelRequested:
+			return nil, &withoutSecrets{cancelled(now)}
 		case lookErr == nil:
 			renewed = time.Now()
 		case errors.Is(lookErr, contract.ErrFenced):

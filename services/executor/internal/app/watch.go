@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,8 +45,10 @@ type watch struct {
 
 	lastHeard   atomic.Int64 // unix nanoseconds of the last frame
 	inputClosed atomic.Bool
+	glance      chan struct{} // asks for a look at the operation
 	mu          sync.Mutex
 	why         stop
+	now         contract.Operation // as it was seen last
 	done        sync.WaitGroup
 }
 
@@ -54,6 +57,9 @@ type watch struct {
 func (w *watch) heard() {
 	w.lastHeard.Store(time.Now().UnixNano())
 	r, ok := w.relay.(*agentRelay)
+	if ok && r.asked() {
+		w.lookSoon()
+	}
 	if ok && w.plan.spec.KeepStdin && r.finished() && !w.inputClosed.Swap(true) {
 		w.done.Go(func() {
 			// Where it fails, the limit on a finished agent ends it.
@@ -74,26 +80,27 @@ func (w *watch) stopped() stop {
 func (w *watch) wait() { w.done.Wait() }
 
 func (w *watch) start(ctx context.Context) error {
+	w.ctx, w.glance, w.now = ctx, make(chan struct{}, 1), w.op
 	w.heard()
-	look := make(chan struct{}, 1)
-	if err := w.Signals.OnSignal(ctx, w.op.ID, func() {
-		select {
-		case look <- struct{}{}:
-		default: // a look is due anyway
-		}
-	}); err != nil {
+	if err := w.Signals.OnSignal(ctx, w.op.ID, w.lookSoon); err != nil {
 		return err
 	}
-	look <- struct{}{} // a cancel may have come before the subscription
-	w.ctx = ctx
-	w.done.Go(func() { w.keepLease(ctx, look) })
+	w.lookSoon() // something may have been decided before the subscription
+	w.done.Go(func() { w.keepLease(ctx) })
 	w.done.Go(func() { w.keepLimits(ctx) })
 	return nil
 }
 
+func (w *watch) lookSoon() {
+	select {
+	case w.glance <- struct{}{}:
+	default: // a look is due anyway
+	}
+}
+
 // keepLease renews at every heartbeat and looks what has become of the
 // operation; a signal has it look at once.
-func (w *watch) keepLease(ctx context.Context, look <-chan struct{}) {
+func (w *watch) keepLease(ctx context.Context) {
 	beat := time.NewTicker(w.Settings.Lease.Heartbeat)
 	defer beat.Stop()
 	lastGood := time.Now()
@@ -102,7 +109,7 @@ func (w *watch) keepLease(ctx context.Context, look <-chan struct{}) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-look:
+		case <-w.glance:
 		case <-beat.C:
 			renew = true
 		}
@@ -119,38 +126,58 @@ func (w *watch) keepLease(ctx context.Context, look <-chan struct{}) {
 			// The run itself goes on: whoever takes over joins it, with a newer token.
 			w.detach(fmt.Errorf("%w: %w", ErrLeaseLost, err))
 			return
-		case renew:
+		default:
 			beat.Reset(w.Settings.Lease.Heartbeat / 10)
 		}
 	}
 }
 
+// check looks at the operation and does what was decided about it.
 func (w *watch) check(ctx context.Context, renew bool) error {
-	cancelled, err := w.look(ctx, renew)
-	if err == nil && cancelled {
-		w.end(stop{reason: stopCancelled})
+	op, err := w.look(ctx, renew)
+	if err != nil {
+		return err
 	}
-	return err
+	w.seen(op)
+	switch {
+	case op.CancelCause != nil:
+		w.end(stop{reason: stopBudget, words: op.CancelCause.Message})
+	case op.CancelRequested:
+		w.end(stop{reason: stopCancelled})
+	default:
+		return w.approvals(ctx, op)
+	}
+	return nil
 }
 
-// look tells whether a cancel was requested, and contract.ErrFenced where the
-// operation is not this attempt's any more. It may renew the lease before.
-func (a *attempt) look(ctx context.Context, renew bool) (cancelled bool, err error) {
+// seen notes what the operation is now. While it waits for somebody's decision its
+// agent may be silent.
+func (w *watch) seen(op contract.Operation) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.now.WaitsSince != nil && op.WaitsSince == nil {
+		w.lastHeard.Store(time.Now().UnixNano())
+	}
+	w.now = op
+}
+
+// look reads the operation. It is contract.ErrFenced where that is not this
+// attempt's any more. It may renew the lease before.
+func (a *attempt) look(ctx context.Context, renew bool) (now contract.Operation, err error) {
 	ctx, cancel := context.WithTimeout(ctx, a.Settings.Lease.Heartbeat/4)
 	defer cancel()
 	if renew {
 		if err := a.renew(ctx); err != nil {
-			return false, err
+			return now, err
 		}
 	}
-	now, err := a.Operations.Load(ctx, a.op.ID)
-	if err != nil {
-		return false, err
+	if now, err = a.Operations.Load(ctx, a.op.ID); err != nil {
+		return now, err
 	}
 	if now.Attempt != a.op.Attempt || now.State.Ended() {
-		return false, fmt.Errorf("attempt %d: %w", a.op.Attempt, contract.ErrFenced)
+		return now, fmt.Errorf("attempt %d: %w", a.op.Attempt, contract.ErrFenced)
 	}
-	return now.CancelRequested, nil
+	return now, nil
 }
 
 // limitInterval is how often limits are looked at.
@@ -159,6 +186,9 @@ const limitInterval = 250 * time.Millisecond
 func (w *watch) keepLimits(ctx context.Context) {
 	tick := time.NewTicker(limitInterval)
 	defer tick.Stop()
+	progress := time.NewTicker(w.Settings.Progress)
+	defer progress.Stop()
+	var told contract.Result
 	for {
 		select {
 		case <-ctx.Done():
@@ -170,6 +200,8 @@ func (w *watch) keepLimits(ctx context.Context) {
 			}
 			w.end(stop{reason: stopShutdown, words: "rdev was stopped"})
 			return
+		case <-progress.C:
+			w.tell(ctx, &told)
 		case <-tick.C:
 			if s := w.exceeded(time.Now()); s.reason != stopNone {
 				w.end(s)
@@ -179,13 +211,41 @@ func (w *watch) keepLimits(ctx context.Context) {
 	}
 }
 
-// exceeded tells which limit is used up, if any.
+// tell appends what the agent has used so far, where that is more than was told. The
+// next time tells what this one could not.
+func (w *watch) tell(ctx context.Context, told *contract.Result) {
+	r, ok := w.relay.(*agentRelay)
+	if !ok {
+		return
+	}
+	now := r.progress()
+	if now == nil || reflect.DeepEqual(*now, *told) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.Settings.Lease.Heartbeat/4)
+	defer cancel()
+	_, err := w.mine(ctx, func(contract.Operation) contract.Change {
+		return contract.OperationProgressed{Attempt: w.op.Attempt, Result: now}
+	})
+	if err == nil {
+		*told = *now
+	}
+}
+
+// exceeded tells which limit is used up, if any. The time that an operation waits
+// for somebody's decision counts for none.
 func (w *watch) exceeded(now time.Time) stop {
+	w.mu.Lock()
+	waited, waits := time.Duration(w.now.Waited), w.now.WaitsSince
+	w.mu.Unlock()
+	if waits != nil {
+		waited += now.Sub(*waits)
+	}
 	timeout := w.plan.timeout
 	if timeout <= 0 {
 		timeout = w.Settings.Timeout
 	}
-	if started := w.op.StartedAt; started != nil && now.Sub(*started) > timeout {
+	if started := w.op.StartedAt; started != nil && now.Sub(*started)-waited > timeout {
 		return stop{reason: stopTimeout, words: fmt.Sprintf("still running after %s", timeout)}
 	}
 	if w.plan.agent == nil {
@@ -195,7 +255,7 @@ func (w *watch) exceeded(now time.Time) stop {
 	if silence <= 0 {
 		silence = w.Settings.Silence
 	}
-	if quiet := now.Sub(time.Unix(0, w.lastHeard.Load())); quiet > silence {
+	if quiet := now.Sub(time.Unix(0, w.lastHeard.Load())); quiet > silence && waits == nil {
 		return stop{reason: stopSilence, words: fmt.Sprintf("silent for %s", silence)}
 	}
 	return w.plan.agent.exceeded(w.relay, now)
