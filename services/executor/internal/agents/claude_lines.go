@@ -221,10 +221,10 @@ func (c *claudeLines) user(p *Parser, l claudeLine, blocks []claudeBlock) {
 func (c *claudeLines) toolStatus(l claudeLine, block claudeBlock) string {
 	for _, meta := range l.ToolResultMeta {
 		switch {
-		case meta.ID != block.ToolUseID || meta.NonExecutionKind != "user-rejected":
+		case meta.ID != block.ToolUseID || meta.NonExecutionKind == "":
 		case meta.Permission.Decision == "reject":
 			return contract.ToolDenied
-		default:
+		case meta.NonExecutionKind == "user-rejected":
 			return contract.ToolCancelled // an interrupt reads as a refusal without a decision
 		}
 	}

@@ -111,6 +111,7 @@ type running struct {
 	launch  agents.Launch
 	stdin   io.Writer
 	process *os.Process
+	parser  *agents.Parser
 }
 
 // watcher sees every event; what it returns is why it has ended the run.
@@ -159,7 +160,7 @@ func (c *cli) run(t *testing.T, agent contract.Agent, watch watcher) []contract.
 		for _, event := range parser.Stdout(buffer[:n], time.Now()) {
 			events = append(events, event)
 			if watch != nil && end.Stopped == agents.StopNone {
-				end.Stopped = watch(event, running{launch: launch, stdin: stdin, process: command.Process})
+				end.Stopped = watch(event, running{launch: launch, stdin: stdin, process: command.Process, parser: parser})
 			}
 		}
 		if parser.AuthFailed() && end.Stopped == agents.StopNone {

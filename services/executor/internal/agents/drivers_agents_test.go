@@ -4,6 +4,8 @@ package agents_test
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -130,6 +132,53 @@ func TestAgentsThatAreCancelledWhileTheModelHangsEnd(t *testing.T) {
 			t.Errorf("%s with %s", result.Status, result.StopReason)
 		} else if c.driver.Info().Name == "claude-code" && (result.Usage == nil || result.Usage.CostUSD == nil) {
 			t.Error("an interrupt left the usage unknown")
+		}
+	})
+}
+
+func TestAnAgentWaitsForTheAnswerToWhatItAsks(t *testing.T) {
+	everyCLI(t, func(t *testing.T, provider string) {
+		t.Helper()
+		if traits, _ := contract.AgentNamed(provider); !traits.Asks {
+			return // it is refused by the gateway
+		}
+		for _, allow := range []bool{true, false} {
+			c := newCLI(t, provider, &stubmodel.Model{Changes: true})
+			asked := 0
+			events := c.run(t, contract.Agent{Prompt: "Change something.", Permissions: contract.PermissionsAsk}, func(event contract.AgentEvent, r running) agents.Stop {
+				if event.Type != contract.AgentPermission || event.Status != "" {
+					return agents.StopNone
+				}
+				asked++
+				requests := r.parser.Requests()
+				if len(requests) != 1 || requests[0].Event.ToolKind != "execute" || !strings.Contains(string(requests[0].Event.Input), stubmodel.Command) {
+					t.Errorf("requests %+v", requests)
+					return agents.StopNone
+				}
+				// An executor that dies after it answered makes the next one answer again.
+				for range 2 {
+					if _, err := r.stdin.Write(r.parser.Answer(requests[0].ID, allow, "denied by the test")); err != nil {
+						t.Errorf("answer: %v", err)
+					}
+				}
+				return agents.StopNone
+			})
+			result := events[len(events)-1]
+			if result.Status != contract.AgentSucceeded || asked != 1 || result.Turns != calls {
+				t.Errorf("allowed: %t: %s with %s after %d turns and %d requests", allow, result.Status, result.StopReason, result.Turns, asked)
+			}
+			if _, err := os.Stat(filepath.Join(c.dir, "changed")); (err == nil) != allow {
+				t.Errorf("allowed: %t, and the file that it makes: %v", allow, err)
+			}
+			var ended string
+			for _, event := range events {
+				if event.Type == contract.AgentToolResult {
+					ended = event.Status
+				}
+			}
+			if want := map[bool]string{true: contract.ToolCompleted, false: contract.ToolDenied}[allow]; ended != want {
+				t.Errorf("allowed: %t, and the tool %s, want %s", allow, ended, want)
+			}
 		}
 	})
 }

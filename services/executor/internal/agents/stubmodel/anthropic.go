@@ -21,7 +21,7 @@ func anthropic(s *stream, asked request) {
 	s.event("content_block_stop", object{"type": "content_block_stop", "index": 0})
 	if reason == "tool_use" {
 		s.block(1, object{"type": "tool_use", "id": "toolu_" + s.id, "name": "Bash", "input": object{}},
-			object{"type": "input_json_delta", "partial_json": `{"command":"` + Command + `","description":"look"}`})
+			object{"type": "input_json_delta", "partial_json": `{"command":"` + s.command + `","description":"look"}`})
 		s.event("content_block_stop", object{"type": "content_block_stop", "index": 1})
 	}
 	s.event("message_delta", object{

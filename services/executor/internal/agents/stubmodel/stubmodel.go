@@ -18,6 +18,8 @@ const (
 	LastWords  = "The command printed what it should."
 	Command    = "echo printed-by-the-tool"
 	Printed    = "printed-by-the-tool"
+	// Changing is the command of a model that Changes.
+	Changing = "touch changed && " + Command
 
 	InputTokens  = 1000 // from no cache
 	CachedTokens = 200
@@ -28,6 +30,9 @@ const (
 type Model struct {
 	// Status, where it is not 0, refuses every call with this HTTP status.
 	Status int
+	// Changes has it run a command that changes something, for which an agent may ask.
+	// It takes a denial that has the word denied for an answer.
+	Changes bool
 	// Hang makes the model begin to speak and never go on.
 	Hang bool
 
@@ -60,7 +65,8 @@ func (r request) acted() bool {
 		}
 	}
 	for _, part := range parts[max(0, len(parts)-2):] {
-		if strings.Contains(string(part), Printed) && !strings.Contains(string(part), Command) {
+		text := string(part)
+		if (strings.Contains(text, Printed) || strings.Contains(text, "denied")) && !strings.Contains(text, Command) {
 			return true
 		}
 	}
@@ -101,6 +107,10 @@ func (m *Model) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.WriteHeader(http.StatusOK)
 	s := &stream{w: w, flush: http.NewResponseController(w), id: fmt.Sprintf("%d_%d", call, time.Now().UnixNano())}
+	s.command = Command
+	if m.Changes {
+		s.command = Changing
+	}
 	if m.Hang {
 		s.hang = r.Context().Done()
 	}
@@ -113,6 +123,8 @@ type stream struct {
 	flush *http.ResponseController
 	id    string // of this answer, unique
 	hang  <-chan struct{}
+
+	command string
 }
 
 type object = map[string]any
