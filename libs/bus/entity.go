@@ -41,6 +41,38 @@ func (k entity[T]) load(ctx context.Context, c *Conn, id string) (T, error) {
 	}
 }
 
+// renew appends the last event again, or what is known where the log has forgotten
+// that, if it is older than old. Where another writer is first, that
+// has renewed it.
+func (k entity[T]) renew(ctx context.Context, c *Conn, id, eventType string, known T, old time.Duration) (renewed bool, err error) {
+	var prev *T
+	var after uint64
+	e, err := c.last(ctx, contract.StreamEvents, contract.EventFilter(k.name, id))
+	switch {
+	case err == nil && time.Since(e.Time) < old:
+		return false, nil
+	case err == nil:
+		var now T
+		if err := json.Unmarshal(e.Data, &now); err != nil {
+			return false, fmt.Errorf("%s %s at %d: %w", k.name, id, e.Seq, err)
+		}
+		prev, after, known = &now, e.Seq, now
+	case !errors.Is(err, contract.ErrNotFound):
+		return false, fmt.Errorf("renew %s %s: %w", k.name, id, err)
+	}
+	next, err := k.next(prev, eventType, known)
+	if err != nil {
+		return false, fmt.Errorf("renew %s %s: %w", k.name, id, err)
+	}
+	_, err = c.append(ctx, draft{
+		entity: k.name, eventType: eventType, id: id, project: k.project(next), body: next, after: after,
+	})
+	if errors.Is(err, ErrConflict) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // update loads, or has nil where there is nothing, appends the event that decide
 // makes of it and returns the state after it; an empty event type leaves it as it
 // is. Where another writer was first it loads and asks again.

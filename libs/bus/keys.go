@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
@@ -20,6 +21,13 @@ func keys() entity[contract.Key] {
 // UpdateKey is UpdateProject for an API key.
 func (c *Conn) UpdateKey(ctx context.Context, id string, decide func(*contract.Key) (eventType string, proposed contract.Key, err error)) (contract.Key, error) {
 	return keys().update(ctx, c, id, decide)
+}
+
+// RenewKey appends the last event of an API key that was not revoked again, if it is
+// older than old: contract.RenewAfter, before the log forgets it. known is the key
+// where it has.
+func (c *Conn) RenewKey(ctx context.Context, known contract.Key, old time.Duration) (renewed bool, err error) {
+	return keys().renew(ctx, c, known.ID, contract.TypeKeyRenewed, known, old)
 }
 
 // APIKey decodes the snapshot that an event of a key carries. It is an error where

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
@@ -26,4 +27,9 @@ func (c *Conn) Project(ctx context.Context, slug string) (contract.Project, erro
 // leaves it as it is. Where another writer was first it loads and asks again.
 func (c *Conn) UpdateProject(ctx context.Context, slug string, decide func(*contract.Project) (eventType string, proposed contract.Project, err error)) (contract.Project, error) {
 	return projects().update(ctx, c, slug, decide)
+}
+
+// RenewProject is RenewKey for a project that was not deleted.
+func (c *Conn) RenewProject(ctx context.Context, known contract.Project, old time.Duration) (renewed bool, err error) {
+	return projects().renew(ctx, c, known.Slug, contract.TypeProjectRenewed, known, old)
 }

@@ -46,4 +46,6 @@ type AgentInfo struct {
 	Binary       string `json:"binary"`
 	ReportsUsage bool   `json:"reports_usage"` // tells how many tokens a run took
 	ReportsCost  bool   `json:"reports_cost"`  // tells what they cost
+	// AsksPermissions is true where it takes permissions "ask".
+	AsksPermissions bool `json:"asks_permissions"`
 }

@@ -10,6 +10,7 @@ const (
 	TypeKeyCreated  = "created"
 	TypeKeyRotated  = "rotated"  // it has another secret; the one before may hold for a while
 	TypeKeyBudgeted = "budgeted" // it has another budget
+	TypeKeyRenewed  = "renewed"  // it is as before: the log would have forgotten it
 	TypeKeyRevoked  = "revoked"  // it never works again
 )
 
@@ -61,7 +62,10 @@ func NextKey(prev *Key, eventType string, proposed Key) (Key, error) {
 	switch {
 	case eventType == TypeKeyCreated && prev == nil:
 		return next, nil
-	case (eventType == TypeKeyRotated || eventType == TypeKeyBudgeted || eventType == TypeKeyRevoked) && prev != nil && prev.RevokedAt == nil:
+	case eventType == TypeKeyRenewed && prev == nil && proposed.RevokedAt == nil:
+		next.Rev = proposed.Rev + 1 // what the log forgot, a table remembers
+		return next, nil
+	case (eventType == TypeKeyRotated || eventType == TypeKeyBudgeted || eventType == TypeKeyRenewed || eventType == TypeKeyRevoked) && prev != nil && prev.RevokedAt == nil:
 		next.Rev = prev.Rev + 1
 		return next, nil
 	case prev == nil:

@@ -21,6 +21,7 @@ const (
 const (
 	TypeProjectCreated  = "created"
 	TypeProjectBudgeted = "budgeted" // it has another budget, and is ready as before
+	TypeProjectRenewed  = "renewed"  // it is as before: the log would have forgotten it
 	TypeProjectDeleting = "deleting"
 	TypeProjectDeleted  = "deleted"
 )
@@ -62,6 +63,10 @@ func NextProject(prev *Project, eventType string, proposed Project) (Project, er
 		next.State = ProjectReady
 	case eventType == TypeProjectBudgeted && from == ProjectReady:
 		next.State = ProjectReady
+	case eventType == TypeProjectRenewed && (from == ProjectReady || from == ProjectDeleting):
+		next.State = from
+	case eventType == TypeProjectRenewed && from == "" && (proposed.State == ProjectReady || proposed.State == ProjectDeleting):
+		next.Rev = proposed.Rev + 1 // what the log forgot, a table remembers
 	case eventType == TypeProjectDeleting && (from == ProjectReady || from == ProjectDeleting):
 		next.State = ProjectDeleting
 	case eventType == TypeProjectDeleted && from == ProjectDeleting:

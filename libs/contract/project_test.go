@@ -10,12 +10,12 @@ import (
 func TestAProjectGoesRoundInItsCircleOnly(t *testing.T) {
 	legal := map[contract.ProjectState]map[string]contract.ProjectState{
 		"":                       {"created": contract.ProjectReady},
-		contract.ProjectReady:    {"deleting": contract.ProjectDeleting},
-		contract.ProjectDeleting: {"deleting": contract.ProjectDeleting, "deleted": contract.ProjectDeleted},
+		contract.ProjectReady:    {"deleting": contract.ProjectDeleting, "budgeted": contract.ProjectReady, "renewed": contract.ProjectReady},
+		contract.ProjectDeleting: {"deleting": contract.ProjectDeleting, "deleted": contract.ProjectDeleted, "renewed": contract.ProjectDeleting},
 		contract.ProjectDeleted:  {"created": contract.ProjectReady},
 	}
 	for from, follow := range legal {
-		for _, eventType := range []string{"created", "deleting", "deleted", "", "other"} {
+		for _, eventType := range []string{"created", "budgeted", "renewed", "deleting", "deleted", "", "other"} {
 			var prev *contract.Project
 			rev := 1
 			if from != "" {
@@ -29,6 +29,17 @@ func TestAProjectGoesRoundInItsCircleOnly(t *testing.T) {
 			} else if err != nil || next.State != want || next.Rev != rev || next.Seq != 0 {
 				t.Errorf("%q after %q: %+v, %v; want %s at revision %d", eventType, from, next, err, want, rev)
 			}
+		}
+	}
+}
+
+func TestAProjectThatTheLogForgotIsRenewedAsItWas(t *testing.T) {
+	for state, legal := range map[contract.ProjectState]bool{
+		contract.ProjectReady: true, contract.ProjectDeleting: true, contract.ProjectDeleted: false, "": false,
+	} {
+		next, err := contract.NextProject(nil, contract.TypeProjectRenewed, contract.Project{Slug: "shop", State: state, Rev: 4})
+		if legal != (err == nil) || legal && (next.State != state || next.Rev != 5) {
+			t.Errorf("%q: %+v, %v", state, next, err)
 		}
 	}
 }

@@ -45,6 +45,10 @@ const (
 	gib = 1 << 30
 )
 
+// RenewAfter is how old the last event of something that lives on may become, as of a
+// project or a key: it is appended again before the log forgets it.
+const RenewAfter = 30 * 24 * time.Hour
+
 // Streams are all streams of rdev. RDEV_EVENTS is the truth; RDEV_CMD can be
 // lost and is refilled from it.
 func Streams() []Stream {

@@ -141,9 +141,10 @@ func listAgents(context.Context, struct{}) (contract.AgentList, error) {
 	var list contract.AgentList
 	for _, driver := range agents.Providers() {
 		info := driver.Info()
+		traits, _ := contract.AgentNamed(info.Name)
 		list.Agents = append(list.Agents, contract.AgentInfo{
 			Name: info.Name, Package: info.Package, Version: info.Version, Binary: info.Binary,
-			ReportsUsage: info.Usage, ReportsCost: info.Cost,
+			ReportsUsage: info.Usage, ReportsCost: traits.TellsCost, AsksPermissions: traits.Asks,
 		})
 	}
 	return list, nil

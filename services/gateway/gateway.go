@@ -128,6 +128,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		service.Part{Name: "fold", Run: func(ctx context.Context) error { return fold(ctx, conn, operations, log) }},
 		service.Part{Name: "key log", Run: func(ctx context.Context) error { return followKeys(ctx, conn, ring, log) }},
 		service.Part{Name: "key table", Run: table.run},
+		service.Part{Name: "key renewals", Run: func(ctx context.Context) error {
+			return bus.RunRenewals(ctx, log, func(ctx context.Context) error { return renewKeys(ctx, conn, ring) })
+		}},
 		service.Part{Name: "api", Run: func(ctx context.Context) error { return service.Serve(ctx, listener, handler, stopStreams) }},
 	)
 }

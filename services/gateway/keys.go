@@ -65,6 +65,20 @@ func applyKey(ring *app.Keyring, e bus.Event) {
 	}
 }
 
+// renewKeys has the log keep the keys that live on.
+func renewKeys(ctx context.Context, conn *bus.Conn, ring *app.Keyring) error {
+	keys, err := ring.Living(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if _, err := conn.RenewKey(ctx, key, contract.RenewAfter); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // keyTable is the database, which remembers keys for longer than the log does. The
 // gateway serves without it, but for keys that the log has forgotten.
 type keyTable struct {

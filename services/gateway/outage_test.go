@@ -10,9 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/bus/embedded"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/testkit"
+	"github.com/orchard9/rdev/services/gateway"
 )
 
 // soon is a few seconds, on a machine that is busy.
@@ -26,6 +28,10 @@ func TestAnOutageOfNATSIsToldWithinSecondsAndHeals(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Shutdown() }) // the second one, where there is one
+	streams := gateway.Streams{NATS: bus.Settings{URL: server.URL()}, Replicas: 1}
+	if err := gateway.MigrateStreams(t.Context(), streams, testkit.Log(t), t.Output()); err != nil {
+		t.Fatal(err)
+	}
 	w := worldOn(t, server)
 	w.ready("shop")
 	op := w.run("shop")

@@ -104,6 +104,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 				return bus.RunProjection(ctx, conn, contract.ConsumerProjects, projectionBatch, log, projects)
 			})
 		}},
+		service.Part{Name: "renewals", Run: func(ctx context.Context) error { return bus.RunRenewals(ctx, log, a.RenewProjects) }},
 		service.Part{Name: "requests", Run: func(ctx context.Context) error { return answer(ctx, conn, a, vault, log) }},
 		service.Part{Name: "commands", Run: func(ctx context.Context) error { return work(ctx, conn, a, log) }},
 	)

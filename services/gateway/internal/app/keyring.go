@@ -167,6 +167,21 @@ func (k *Keyring) Check(text string, from netip.Addr, now time.Time) (Pass, erro
 	return pass, nil
 }
 
+// Living are the keys that were not revoked. It returns once every key is known, or
+// ctx is done.
+func (k *Keyring) Living(ctx context.Context) ([]contract.Key, error) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for !k.log.Load() || !k.table.Load() {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+	return k.list(func(key contract.Key, _ domain.Grant) bool { return key.RevokedAt == nil }), nil
+}
+
 // Ready tells whether the log has been read: before, nobody is let in.
 func (k *Keyring) Ready(context.Context) error {
 	if !k.log.Load() {

@@ -18,6 +18,9 @@ type log struct {
 	operations map[string]contract.Operation
 	project    *contract.Project
 	seq        uint64
+
+	renewed  []string
+	renewErr error
 }
 
 func (l *log) Load(_ context.Context, id string) (contract.Operation, error) {
@@ -72,6 +75,11 @@ func (l *log) UpdateProject(_ context.Context, _ string, decide func(*contract.P
 	next.Seq = l.seq
 	l.project = &next
 	return next, nil
+}
+
+func (l *log) RenewProject(_ context.Context, known contract.Project, _ time.Duration) (bool, error) {
+	l.renewed = append(l.renewed, known.Slug)
+	return true, l.renewErr
 }
 
 // disk is a Workspaces whose steps take their time.

@@ -8,6 +8,7 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
@@ -31,6 +32,9 @@ type Projects interface {
 	// UpdateProject is Update for a project; decide gets nil where there is none
 	// and returns an empty event type to leave it as it is.
 	UpdateProject(ctx context.Context, slug string, decide func(*contract.Project) (eventType string, proposed contract.Project, err error)) (contract.Project, error)
+	// RenewProject appends the last event of a project again, where that is older than
+	// old and the log may forget it; known is the project where it has.
+	RenewProject(ctx context.Context, known contract.Project, old time.Duration) (renewed bool, err error)
 }
 
 // OpenOperations knows which operations of a project have not ended.
