@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orchard9/rdev/libs/bus/access"
 	"github.com/orchard9/rdev/libs/contract"
 )
 
@@ -33,9 +35,31 @@ func (c *Conn) Ensure(ctx context.Context, replicas int, lease contract.Lease) e
 	return nil
 }
 
+// AwaitStreams returns once the streams and durable consumers are there that the
+// service works with. The user migrate makes them, maybe after the service started.
+func (c *Conn) AwaitStreams(ctx context.Context, log *slog.Logger) error {
+	user, _ := access.Of(c.service)
+	streams, consumers := user.Needs()
+	for _, name := range streams {
+		err := c.await(ctx, log, "stream "+name, func(ctx context.Context) error {
+			_, err := c.js.Stream(ctx, name)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, of := range consumers {
+		if _, err := c.consumer(ctx, of[0], of[1], log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // again tries until it is done, ctx ends, or JetStream refuses for good.
 func (c *Conn) again(ctx context.Context, try func(context.Context) error) error {
-	for {
+	for told := (time.Time{}); ; {
 		one, cancel := context.WithTimeout(ctx, 5*requestTimeout)
 		err := try(one)
 		cancel()
@@ -43,31 +67,41 @@ func (c *Conn) again(ctx context.Context, try func(context.Context) error) error
 		if err == nil || errors.As(err, &refused) && refused.Code < 500 && refused.ErrorCode != errNoSuitablePeers {
 			return err
 		}
+		if now := time.Now(); ctx.Err() == nil && now.Sub(told) >= troubleInterval {
+			told = now
+			c.trouble.log.Warn("JetStream is asked again", "error", err)
+		}
 		if wait(ctx, requestTimeout/8) != nil {
 			return err
 		}
 	}
 }
 
-// consumer finds a durable consumer, and waits for one that is not there yet: a
-// service may start before the gateway, which makes them.
+// consumer finds a durable consumer, and waits for one that is not there yet.
 func (c *Conn) consumer(ctx context.Context, stream, name string, log *slog.Logger) (cons jetstream.Consumer, err error) {
+	err = c.await(ctx, log, "consumer "+name+" of "+stream, func(ctx context.Context) (err error) {
+		cons, err = c.js.Consumer(ctx, stream, name)
+		return err
+	})
+	return cons, err
+}
+
+// await looks for something until it is there, and says so in the log where it has to
+// wait.
+func (c *Conn) await(ctx context.Context, log *slog.Logger, what string, look func(context.Context) error) error {
 	for waiting := false; ; waiting = true {
-		err := c.again(ctx, func(ctx context.Context) (err error) {
-			cons, err = c.js.Consumer(ctx, stream, name)
-			return err
-		})
+		err := c.again(ctx, look)
 		switch {
 		case err == nil:
-			return cons, nil
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("%s: %w: %w", what, err, ctx.Err())
 		case !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, jetstream.ErrConsumerNotFound):
-			return nil, fmt.Errorf("consumer %s of %s: %w", name, stream, err)
+			return fmt.Errorf("%s: %w", what, err)
 		case !waiting:
-			log.Info("waiting for a consumer that is not made yet", "consumer", name, "stream", stream)
+			log.Warn("waiting for what NATS does not have yet: the command `gateway streams` makes it", "missing", what)
 		}
-		if wait(ctx, requestTimeout/8) != nil {
-			return nil, fmt.Errorf("consumer %s of %s: %w", name, stream, err)
-		}
+		_ = wait(ctx, requestTimeout/8) // the next look tells its end
 	}
 }
 

@@ -49,7 +49,8 @@ func Patience(d time.Duration) Option { return func(s *settings) { s.patience = 
 // Open connects to the database at url, brings the schema up to date as Migrate
 // does, and returns a pool whose connections have the schema as their search
 // path and UTC as their time zone. A role that may not change the schema will do
-// where nothing has to be changed. The caller closes the pool.
+// where nothing has to be changed; one that may not read and write all of it is told
+// which rights it lacks. The caller closes the pool.
 func Open(ctx context.Context, url, schema string, migrations Migrations, options ...Option) (*pgxpool.Pool, error) {
 	config, err := migrated(ctx, url, schema, migrations, options)
 	if err != nil {
@@ -65,7 +66,8 @@ func Open(ctx context.Context, url, schema string, migrations Migrations, option
 // Migrate connects to the database at url, creates the schema if it is missing,
 // and applies the migrations that it lacks. Any number of processes may do so at
 // once: one migrates, the others wait for it. A server that is still starting is
-// waited for; a wrong password or a missing database fails at once.
+// waited for; a wrong password or a missing database fails at once. As RoleMigrate it
+// then lets the role of the schema read and write there.
 func Migrate(ctx context.Context, url, schema string, migrations Migrations) error {
 	_, err := migrated(ctx, url, schema, migrations, nil)
 	return err

@@ -29,11 +29,16 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, schema string, migrati
 		return fmt.Errorf("lock the schema: %w", err)
 	}
 	// The existence is asked first, because "if not exists" wants the right to create all the same.
-	var exists bool
-	if err := conn.QueryRow(ctx, `select exists (select from pg_namespace where nspname = $1)`, schema).Scan(&exists); err != nil {
+	var exists, usable bool
+	err = conn.QueryRow(ctx, `select count(*) > 0, coalesce(bool_and(has_schema_privilege(oid, 'usage')), false) from pg_namespace where nspname = $1`,
+		schema).Scan(&exists, &usable)
+	if err != nil {
 		return fmt.Errorf("look up the schema: %w", err)
 	}
-	if !exists {
+	switch {
+	case exists && !usable:
+		return fmt.Errorf("use the schema: %s", advice)
+	case !exists:
 		if _, err := conn.Exec(ctx, `create schema `+pgx.Identifier{schema}.Sanitize()); err != nil {
 			return fmt.Errorf("create the schema: %w", advise(err))
 		}
@@ -45,7 +50,13 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, schema string, migrati
 	if err != nil {
 		return fmt.Errorf("find the migrations: %w", err)
 	}
-	return up(ctx, config, files)
+	if err := up(ctx, config, files); err != nil {
+		return err
+	}
+	if err := grant(ctx, conn, schema); err != nil {
+		return fmt.Errorf("grant the rights of %s: %w", Role(schema), err)
+	}
+	return checkRights(ctx, conn, schema)
 }
 
 // up applies what the schema lacks, in order, each file in its own transaction.
@@ -70,12 +81,15 @@ func up(ctx context.Context, config *pgx.ConnConfig, migrations fs.FS) (err erro
 	return nil
 }
 
-// advise says what to do where a role that may only read and write has found
-// something to migrate.
+// advice is what to do where a role that may only read and write has found something
+// to migrate.
+const advice = "this role may not do it, let one that may migrate first"
+
+// advise gives the advice where it helps.
 func advise(err error) error {
 	const insufficientPrivilege = "42501"
 	if answer, ok := errors.AsType[*pgconn.PgError](err); ok && answer.Code == insufficientPrivilege {
-		return fmt.Errorf("this role may not do it, let one that may migrate first: %w", err)
+		return fmt.Errorf("%s: %w", advice, err)
 	}
 	return err
 }

@@ -57,9 +57,13 @@ func TestARoleThatMayOnlyReadAndWriteOpensWhatIsUpToDate(t *testing.T) {
 	if err := database.Migrate(t.Context(), address, "audit", twoMigrations()); err != nil {
 		t.Fatal(err)
 	}
+	_, err = database.Open(t.Context(), as, "audit", twoMigrations())
+	if err == nil || !strings.Contains(err.Error(), "use the schema: this role may not do it, let one that may migrate first") {
+		t.Errorf("no right to the schema: got %v", err)
+	}
 	execute(t, address,
 		"grant usage on schema audit to "+role,
-		"grant select, insert, update, delete on all tables in schema audit to "+role)
+		"grant select, insert, update, delete, truncate on all tables in schema audit to "+role)
 	pool := open(t, as, "audit", twoMigrations())
 	if got := value[int](t, pool, `select count(*) from things`); got != 1 {
 		t.Errorf("%d rows, want 1", got)
@@ -77,6 +81,27 @@ func TestARoleThatMayOnlyReadAndWriteOpensWhatIsUpToDate(t *testing.T) {
 	if err := database.Migrate(t.Context(), address, "audit", these(later)); err != nil {
 		t.Fatal(err)
 	}
+	execute(t, address, "grant select, insert, update, delete, truncate on all tables in schema audit to "+role)
 	open(t, as, "audit", these(later))
 	open(t, as, "audit", twoMigrations()) // of the version before, while it is replaced
+}
+
+func TestARoleThatMayNotReadAndWriteAllOfItsSchemaIsToldWhatItLacks(t *testing.T) {
+	t.Parallel()
+	address := testkit.Postgres(t)
+	role, as := login(t, address)
+	if err := database.Migrate(t.Context(), address, "audit", twoMigrations()); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, address,
+		"grant usage on schema audit to "+role,
+		"grant select on all tables in schema audit to "+role,
+		"grant insert, delete on audit.things to "+role)
+	_, err := database.Open(t.Context(), as, "audit", twoMigrations())
+	if want := "the role " + role + " lacks rights"; err == nil || !strings.Contains(err.Error(), want) ||
+		!strings.HasSuffix(err.Error(), "): update on audit.things, truncate on audit.things") {
+		t.Errorf("got %v", err)
+	}
+	execute(t, address, "grant update, truncate on audit.things to "+role)
+	open(t, as, "audit", twoMigrations())
 }

@@ -40,7 +40,7 @@ func Main[Config any](name string, run func(context.Context, Config, *slog.Logge
 //
 // What else its program can do, the service's own commands say.
 func MainWithDatabase[Config any](
-	name string, run func(context.Context, Config, *slog.Logger) error, migrate func(ctx context.Context, url string) error, commands ...Command[Config],
+	name string, run func(context.Context, Config, *slog.Logger) error, migrate func(ctx context.Context, url string) error, commands ...Command,
 ) {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("service", name)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -48,12 +48,8 @@ func MainWithDatabase[Config any](
 		return serve(ctx, run, log)
 	}}
 	for _, c := range commands {
-		p.commands = append(p.commands, command{name: c.Name, about: c.About, run: func(ctx context.Context) error {
-			cfg, err := envutil.Load[Config]()
-			if err != nil {
-				return misuse{err}
-			}
-			return c.Run(ctx, cfg, log, os.Stdout)
+		p.commands = append(p.commands, command{name: c.name, about: c.about, run: func(ctx context.Context) error {
+			return c.run(ctx, log, os.Stdout)
 		}})
 	}
 	code := p.run(ctx, os.Args[1:])
@@ -62,13 +58,24 @@ func MainWithDatabase[Config any](
 }
 
 // Command is something that a service's program does instead of serving.
-type Command[Config any] struct {
-	Name  string
-	About string // continues "<service> <name>  "
-	Run   func(ctx context.Context, cfg Config, log *slog.Logger, out io.Writer) error
+type Command struct {
+	name, about string
+	run         func(ctx context.Context, log *slog.Logger, out io.Writer) error
 }
 
-// command is a Command that knows its configuration.
+// NewCommand is one that reads its own configuration from the environment. What it is
+// about continues "<service> <name>  ".
+func NewCommand[Config any](name, about string, run func(ctx context.Context, cfg Config, log *slog.Logger, out io.Writer) error) Command {
+	return Command{name: name, about: about, run: func(ctx context.Context, log *slog.Logger, out io.Writer) error {
+		cfg, err := envutil.Load[Config]()
+		if err != nil {
+			return misuse{err}
+		}
+		return run(ctx, cfg, log, out)
+	}}
+}
+
+// command is a Command that knows where it logs and prints.
 type command struct {
 	name, about string
 	run         func(context.Context) error

@@ -181,7 +181,7 @@ func TestTheBudgetOfAKeyIsOfWhatItStarts(t *testing.T) {
 	w.prompt("", "").operation(t, http.StatusAccepted)
 	var own budgetStatus
 	w.send(call{method: http.MethodGet, path: "/keys/self/budget", key: bot.Secret}).decode(t, http.StatusOK, &own)
-	if own.Today.Tokens != 100 || own.Budget.Day.Tokens != 100 || own.Today.ResetsAt.Sub(time.Now()) > 24*time.Hour {
+	if own.Today.Tokens != 100 || own.Budget.Day.Tokens != 100 || time.Until(own.Today.ResetsAt) > 24*time.Hour {
 		t.Errorf("%+v", own)
 	}
 	// It holds on a gateway that starts later, and after the key was read from the table.

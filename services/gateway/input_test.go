@@ -83,7 +83,15 @@ func TestABadCommandIsRefusedFieldByFieldAndNothingIsStored(t *testing.T) {
 		"model as option":      {agent(`,"model":"--dangerously-skip-permissions"`), "model"},
 		"session as option":    {agent(`,"session":"-c"`), "session"},
 		"limits":               {agent(`,"limits":{"wall":"-1s","silence":"x","turns":0,"cost_usd":-1}`), "limits.wall limits.silence limits.turns limits.cost_usd"},
-		"unknown limit":        {agent(`,"limits":{"tokens":1}`), "tokens"},
+		"unknown limit":        {agent(`,"limits":{"words":1}`), "words"},
+		"money of codex":       {`{"kind":"agent","provider":"codex","prompt":"p","limits":{"cost_usd":1}}`, "limits.cost_usd"},
+		"codex that asks":      {`{"kind":"agent","provider":"codex","prompt":"p","permissions":"ask"}`, "permissions"},
+		"permissions":          {agent(`,"permissions":"some"`), "permissions"},
+		"approval":             {shell(`,"approval":"maybe"`), "approval"},
+		"approval timeout":     {shell(`,"approval":"required","approval_timeout":"169h"`), "approval_timeout"},
+		"approval default":     {shell(`,"approval":"required","approval_default":"open"`), "approval_default"},
+		"timeout of nothing":   {shell(`,"approval_timeout":"1h"`), "approval_timeout"},
+		"default of nothing":   {shell(`,"approval_default":"denied"`), "approval_default"},
 		"long prompt":          {`{"kind":"agent","provider":"codex","prompt":"` + strings.Repeat("a", 200_001) + `"}`, "prompt"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -70,6 +70,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	defer conn.Close()
+	if err := conn.AwaitStreams(ctx, log); err != nil {
+		return err
+	}
 
 	targets := domain.Targets{Allow: cfg.Allow}
 	sender := webhook.NewSender(targets)

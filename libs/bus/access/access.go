@@ -2,7 +2,11 @@
 // may do what it does and no more. What the services do is in libs/bus.
 package access
 
-import "github.com/orchard9/rdev/libs/contract"
+import (
+	"strings"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
 
 // User is one of NATS, with the subjects that it may use. It may answer requests
 // besides. Without any subject it may use all.
@@ -16,10 +20,14 @@ type User struct {
 // Operator is the user of people with the nats CLI.
 const Operator = "operator"
 
+// Migrate is the user that makes the streams and durable consumers, and does nothing
+// else: it reads no message and publishes none.
+const Migrate = "migrate"
+
 // SubjectUserInfo is where NATS tells a user its own rights.
 const SubjectUserInfo = "$SYS.REQ.USER.INFO"
 
-// Of is the user of a service, or false.
+// Of is the user of a service, or Migrate; or false.
 func Of(service string) (User, bool) {
 	for _, u := range Users() {
 		if u.Name == service && u.Name != Operator {
@@ -29,10 +37,12 @@ func Of(service string) (User, bool) {
 	return User{}, false
 }
 
-// Users are those of an installation: the services and the operator.
+// Users are those of an installation: the services, the one that migrates, and the
+// operator.
 func Users() []User {
 	return []User{
 		gatewayUser(), executorUser(), provisionerUser(), auditUser(), notifierUser(),
+		migrateUser(),
 		{Name: Operator},
 	}
 }
@@ -50,36 +60,47 @@ func service(name string, more ...[]string) User {
 	return u
 }
 
-// gatewayUser makes the streams and consumers, and reads its own and the one of
-// API keys, but none of those that other services read.
+// migrateUser may name no other stream, consumer or filter than those there are.
+func migrateUser() User {
+	u := User{Name: Migrate, Publish: []string{SubjectUserInfo}, Subscribe: []string{"_INBOX." + Migrate + ".>"}}
+	for _, stream := range contract.Streams() {
+		u.Publish = append(u.Publish, "$JS.API.STREAM.CREATE."+stream.Name, "$JS.API.STREAM.UPDATE."+stream.Name)
+	}
+	for _, consumer := range contract.Consumers(contract.DefaultLease()) {
+		u.Publish = append(u.Publish, createConsumer(consumer.Stream, consumer.Name, consumer.Filter))
+	}
+	return u
+}
+
+// gatewayUser makes consumers of its own, of operations and of API keys, which it
+// follows; their names are random. Those that services share it can neither change
+// nor delete, and reads none of them but that of API keys.
 func gatewayUser() User {
 	u := service(contract.ServiceGateway,
-		appends(contract.EntityOperation, "pending", "cancel_requested", "cancelled"),
-		appends(contract.EntityKey, "created", "rotated", "revoked"),
+		appends(contract.EntityOperation, "pending", "approval_requested", "approval_decided", "cancel_requested", "failed", "cancelled"),
+		appends(contract.EntityKey, "created", "rotated", "budgeted", "renewed", "revoked"),
 		projects(contract.ConsumerKeys),
 		vault(),
 		[]string{
-			contract.CancelSignal("*"), "rdev.cmd.*.*.*",
+			contract.Signal("*"), "rdev.cmd.*.*.*",
 			contract.ServiceSubject(contract.ServiceAudit, "*"),
 			contract.ServiceSubject(contract.ServiceExecutor, "*"), contract.ServiceSubject(contract.ServiceNotifier, "*"),
 			msgGet(contract.StreamOutput), directGet(contract.StreamEvents), directGet(contract.StreamOutput),
-			"$JS.API.CONSUMER.INFO." + contract.StreamEvents + ".*",
+			needsConsumer + contract.StreamEvents + ".*",
 			"$JS.API.CONSUMER.MSG.NEXT." + contract.StreamEvents + ".*",
 			"$JS.API.CONSUMER.DELETE." + contract.StreamEvents + ".*",
 			contract.LimitSubject(">"), msgGet(contract.StreamLimits),
+			createConsumer(contract.StreamEvents, "*", contract.EntityFilter(contract.EntityOperation)),
+			createConsumer(contract.StreamEvents, "*", contract.EntityFilter(contract.EntityKey)),
+			streamInfo(contract.StreamCommands), streamInfo(contract.StreamOutput), streamInfo(contract.StreamLimits),
 		})
-	for _, stream := range contract.Streams() {
-		for _, verb := range []string{"CREATE", "UPDATE", "INFO"} {
-			u.Publish = append(u.Publish, "$JS.API.STREAM."+verb+"."+stream.Name)
-		}
-		if stream.Name != contract.StreamLimits { // which nobody consumes
-			u.Publish = append(u.Publish, "$JS.API.CONSUMER.CREATE."+stream.Name+".>")
-		}
-	}
 	for _, consumer := range contract.Consumers(contract.DefaultLease()) {
-		if consumer.Stream == contract.StreamEvents && consumer.Name != contract.ConsumerKeys {
-			u.Never = append(u.Never, "$JS.API.CONSUMER.MSG.NEXT."+consumer.Stream+"."+consumer.Name,
-				"$JS.API.CONSUMER.DELETE."+consumer.Stream+"."+consumer.Name)
+		if consumer.Stream != contract.StreamEvents {
+			continue
+		}
+		u.Never = append(u.Never, createConsumer(consumer.Stream, consumer.Name, ">"), "$JS.API.CONSUMER.DELETE."+consumer.Stream+"."+consumer.Name)
+		if consumer.Name != contract.ConsumerKeys {
+			u.Never = append(u.Never, "$JS.API.CONSUMER.MSG.NEXT."+consumer.Stream+"."+consumer.Name)
 		}
 	}
 	u.Subscribe = append(u.Subscribe, contract.SubjectEventLive, contract.OutputSubject("*"))
@@ -91,7 +112,7 @@ func gatewayUser() User {
 func vault() []string {
 	var all []string
 	for _, verb := range []string{
-		contract.VerbListProjects, contract.VerbPutCredential, contract.VerbDeleteCredential, contract.VerbListCredentials, contract.VerbRotateMaster,
+		contract.VerbListProjects, contract.VerbSetBudget, contract.VerbPutCredential, contract.VerbDeleteCredential, contract.VerbListCredentials, contract.VerbRotateMaster,
 	} {
 		all = append(all, contract.ServiceSubject(contract.ServiceProvisioner, verb))
 	}
@@ -100,7 +121,7 @@ func vault() []string {
 
 func executorUser() User {
 	u := service(contract.ServiceExecutor,
-		appends(contract.EntityOperation, "running", "completed", "failed", "cancelled"),
+		appends(contract.EntityOperation, "running", "progressed", "approval_requested", "approval_decided", "completed", "failed", "cancelled"),
 		reads(contract.StreamCommands, contract.ConsumerExecutor),
 		[]string{
 			contract.OutputAppendSubject("*"), msgGet(contract.StreamOutput),
@@ -116,7 +137,7 @@ func provisionerUser() User {
 		appends(contract.EntityProject, "*"),
 		reads(contract.StreamCommands, contract.ConsumerProvisioner),
 		projects(contract.ConsumerProjects),
-		[]string{contract.CancelSignal("*"), contract.ServiceSubject(contract.ServiceAudit, contract.VerbListOperations)})
+		[]string{contract.Signal("*"), contract.ServiceSubject(contract.ServiceAudit, contract.VerbListOperations)})
 }
 
 func auditUser() User {
@@ -132,7 +153,7 @@ func notifierUser() User {
 		reads(contract.StreamHooks, contract.ConsumerDeliver),
 		[]string{
 			contract.HookDue("*", "*"), contract.HookRetry("*", "*"),
-			"$JS.API.STREAM.INFO." + contract.StreamEvents, "$JS.API.STREAM.INFO." + contract.StreamHooks, "$JS.API.STREAM.PURGE." + contract.StreamHooks,
+			streamInfo(contract.StreamEvents), streamInfo(contract.StreamHooks), "$JS.API.STREAM.PURGE." + contract.StreamHooks,
 		})
 }
 
@@ -148,7 +169,7 @@ func appends(entity string, types ...string) []string {
 // reads is all that the reader of a durable consumer asks for.
 func reads(stream, consumer string) []string {
 	return []string{
-		"$JS.API.CONSUMER.INFO." + stream + "." + consumer,
+		needsConsumer + stream + "." + consumer,
 		"$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer,
 		"$JS.ACK." + stream + "." + consumer + ".>",
 		"$JS.ACK.*.*." + stream + "." + consumer + ".>", // as newer servers write it
@@ -159,9 +180,40 @@ func reads(stream, consumer string) []string {
 // where the view stands.
 func projects(consumer string) []string {
 	return append(reads(contract.StreamEvents, consumer),
-		"$JS.API.STREAM.INFO."+contract.StreamEvents,
+		streamInfo(contract.StreamEvents),
 		"$JS.API.CONSUMER.RESET."+contract.StreamEvents+"."+consumer)
 }
+
+// createConsumer makes the consumer of a stream that a filter has. The server wants
+// name and filter of the request to be those of the subject.
+func createConsumer(stream, name, filter string) string {
+	return "$JS.API.CONSUMER.CREATE." + stream + "." + name + "." + filter
+}
+
+// needsStream and needsConsumer begin the subjects on which a service asks about what
+// it needs.
+const (
+	needsStream   = "$JS.API.STREAM.INFO."
+	needsConsumer = "$JS.API.CONSUMER.INFO."
+)
+
+// Needs are the streams and the durable consumers, as {stream, name}, that a user works
+// with: they have to be there before it can.
+func (u User) Needs() (streams []string, consumers [][2]string) {
+	for _, subject := range u.Publish {
+		if stream, ok := strings.CutPrefix(subject, needsStream); ok {
+			streams = append(streams, stream)
+		}
+		if of, ok := strings.CutPrefix(subject, needsConsumer); ok {
+			if stream, name, _ := strings.Cut(of, "."); name != "*" {
+				consumers = append(consumers, [2]string{stream, name})
+			}
+		}
+	}
+	return streams, consumers
+}
+
+func streamInfo(stream string) string { return needsStream + stream }
 
 func msgGet(stream string) string { return "$JS.API.STREAM.MSG.GET." + stream }
 

@@ -45,7 +45,7 @@ func newWorld(t *testing.T, servers, executors int) *world {
 	})
 	cfg := gateway.Config{
 		NATS: bus.Settings{URL: w.nodes.URL()}, DatabaseURL: w.database, KeyPepper: testkit.SecretFile(t),
-		Replicas: servers, Listener: listener, Lease: lease(),
+		Listener: listener,
 	}
 	key, err := gateway.Bootstrap(t.Context(), cfg, false, testkit.Log(t))
 	if err != nil {

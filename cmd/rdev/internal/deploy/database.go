@@ -4,12 +4,13 @@ import (
 	"net/url"
 
 	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/database"
 )
 
 // caPath is where the pods have the authority's certificate.
 const caPath = "/etc/rdev/ca/ca.crt"
 
-// migrate is who makes the tables of all services.
+// migrate is who makes the tables of all services, as database.RoleMigrate.
 const migrate = "migrate"
 
 // tabled are the services with tables.
@@ -31,7 +32,7 @@ func databaseSecrets(o Options, a *authority) ([]Secret, error) {
 	for _, role := range append(tabled(), migrate) {
 		passwords[role] = random()
 		at := url.URL{
-			Scheme: "postgres", User: url.UserPassword("rdev_"+role, passwords[role]), Host: "postgres:5432", Path: "/rdev",
+			Scheme: "postgres", User: url.UserPassword(database.Role(role), passwords[role]), Host: "postgres:5432", Path: "/rdev",
 			RawQuery: url.Values{"sslmode": {"verify-full"}, "sslrootcert": {caPath}}.Encode(),
 		}
 		urls[role+"-url"] = at.String()

@@ -99,7 +99,7 @@ func TestTheServersAreKnownByTheNamesThatPodsCallThem(t *testing.T) {
 func TestEveryUserOfNATSHasASeedAndNoOtherHasIts(t *testing.T) {
 	_, secrets := written(t, deploy.Options{Namespace: "rdev"})
 	auth := secrets["rdev-nats-auth"]["auth.conf"]
-	for _, name := range []string{"gateway", "executor", "provisioner", "audit", "notifier", "operator"} {
+	for _, name := range []string{"gateway", "executor", "provisioner", "audit", "notifier", "migrate", "operator"} {
 		pair, err := nkeys.FromSeed([]byte(secrets["rdev-nats-"+name]["seed"]))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)

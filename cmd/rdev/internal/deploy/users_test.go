@@ -80,6 +80,13 @@ func TestEveryServiceDoesItsWorkWithTheRightsOfItsUser(t *testing.T) {
 	start(t, log, executor.Run, with("executor", "EXECUTOR_RUNNER", runner(t), "EXECUTOR_ALLOW_UNCONFINED", "true"))
 	atGateway := with("gateway", "GATEWAY_KEY_PEPPER_FILE", s.file("rdev-key-pepper", "pepper"), "RDEV_ADDR", address, "GATEWAY_KEY_RATE", "1200")
 	start(t, log, gateway.Run, atGateway)
+	streams, err := envutil.LoadFrom[gateway.Streams](with("migrate")) // for which they all wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := gateway.MigrateStreams(t.Context(), streams, slog.New(log.handler(t)), t.Output()); err != nil {
+		t.Fatal(err)
+	}
 	cfg, err := envutil.LoadFrom[gateway.Config](atGateway)
 	if err != nil {
 		t.Fatal(err)
@@ -100,12 +107,19 @@ func TestAUserMayNothingElse(t *testing.T) {
 			"rdev.append.operation.running.x", "rdev.append.project.created.x", "rdev.svc.provisioner.open_credentials", "rdev.events.operation.failed.x", "rdev.out.x", "rdev.output.x",
 			"$JS.API.STREAM.DELETE.RDEV_EVENTS", "$JS.API.STREAM.PURGE.RDEV_EVENTS", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.audit",
 			"$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.executor", "$JS.API.CONSUMER.DELETE.RDEV_EVENTS.notifier", "$JS.ACK.RDEV_EVENTS.audit.1",
+			"$JS.API.STREAM.CREATE.RDEV_EVENTS", "$JS.API.STREAM.UPDATE.RDEV_EVENTS", "$JS.API.CONSUMER.CREATE.RDEV_EVENTS.x.rdev.events.>",
+			"$JS.API.CONSUMER.CREATE.RDEV_EVENTS.audit.rdev.events.operation.>", "$JS.API.CONSUMER.CREATE.RDEV_EVENTS.keys.rdev.events.key.>",
+			"$JS.API.CONSUMER.CREATE.RDEV_CMD.executor.rdev.cmd.executor.>", "$JS.API.CONSUMER.DELETE.RDEV_EVENTS.keys",
 			"$KV.OTHER.x", "$JS.API.STREAM.PURGE.KV_RDEV_LIMITS", "$JS.API.STREAM.DELETE.KV_RDEV_LIMITS", "$JS.API.CONSUMER.CREATE.KV_RDEV_LIMITS.x", "$JS.API.DIRECT.GET.KV_RDEV_LIMITS.$KV.RDEV_LIMITS.x",
 		},
 		"executor":    {"$KV.RDEV_LIMITS.all.requests", "rdev.append.key.created.x", "rdev.svc.provisioner.put_credential", "rdev.append.operation.pending.x", "rdev.append.project.created.x", "rdev.cmd.executor.pod.x", "$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.provisioner", "$JS.API.STREAM.CREATE.X", "rdev.svc.audit.list"},
 		"provisioner": {"$KV.RDEV_LIMITS.all.requests", "rdev.append.operation.pending.x", "rdev.out.x", "$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.executor", "rdev.svc.audit.rebuild"},
 		"audit":       {"$KV.RDEV_LIMITS.all.requests", "rdev.append.operation.completed.x", "rdev.cmd.executor.pod.x", "$JS.API.STREAM.MSG.GET.RDEV_OUTPUT", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.notifier"},
 		"notifier":    {"$KV.RDEV_LIMITS.all.requests", "rdev.append.operation.failed.x", "$JS.API.STREAM.PURGE.RDEV_EVENTS", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.audit", "rdev.svc.audit.list"},
+		"migrate": {
+			"rdev.append.operation.failed.x", "rdev.cmd.executor.pod.x", "rdev.out.x", "$KV.RDEV_LIMITS.all.requests", "$JS.API.STREAM.MSG.GET.RDEV_EVENTS", "$JS.API.STREAM.DELETE.RDEV_EVENTS",
+			"$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.audit", "$JS.API.CONSUMER.DELETE.RDEV_EVENTS.audit", "$JS.API.CONSUMER.CREATE.RDEV_EVENTS.x.rdev.events.>", "$JS.API.STREAM.CREATE.X",
+		},
 	} {
 		for _, subject := range subjects {
 			if !refuses(t, s, name, func(c *nats.Conn) error { return c.Publish(subject, nil) }) {

@@ -41,7 +41,7 @@ func (i *instance) prompt(t *testing.T) (op, workspace string) {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(bin, "claude"), []byte(agent), 0o755); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(filepath.Join(bin, "claude"), []byte(agent), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	op = strings.TrimSpace(i.must("run", "--detach", "--agent", "claude-code", "--ask", "--env", "PATH="+bin+":/usr/bin:/bin", "write a file"))

@@ -30,6 +30,7 @@ func TestTheConfigurationPageListsEveryVariable(t *testing.T) {
 	}{
 		{"rdev up", "cmd/rdev/internal/up/up.go", envutil.Describe[up.Config]()},
 		{"gateway", "services/gateway/gateway.go", envutil.Describe[gateway.Config]()},
+		{"gateway streams", "services/gateway/streams.go", envutil.Describe[gateway.Streams]()},
 		{"provisioner", "services/provisioner/provisioner.go", envutil.Describe[provisioner.Config]()},
 		{"executor", "services/executor/executor.go", envutil.Describe[executor.Config]()},
 		{"audit", "services/audit/audit.go", envutil.Describe[audit.Config]()},

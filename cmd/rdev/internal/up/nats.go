@@ -50,7 +50,7 @@ func startNATS(cfg Config, home home, log *slog.Logger) (*natsServer, error) {
 	return n, err
 }
 
-// users are the services. The operator is who has the password.
+// users are the services and the one that migrates. The operator is who has the password.
 func (n *natsServer) users() (all []embedded.User, err error) {
 	for _, u := range access.Users() {
 		if u.Name == access.Operator {

@@ -70,6 +70,12 @@ func TestTheFiveServicesRunAsProcessesOfTheirOwn(t *testing.T) {
 		i.begin()
 		running = append(running, i)
 	}
+	last := running[len(running)-1] // the gateway: all wait for what it makes here, as another process
+	for range 2 {
+		if code, said := last.ask("streams"); code != 0 || !strings.Contains(said, "the streams are up to date") {
+			t.Fatalf("gateway streams ends with %d: %s", code, said)
+		}
+	}
 	for name, url := range urls {
 		testkit.Eventually(t, func() error { return ready(url) })
 		t.Logf("%s is ready", name)

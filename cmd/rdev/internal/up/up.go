@@ -15,7 +15,6 @@ import (
 
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
-	"github.com/orchard9/rdev/libs/database/local"
 	"github.com/orchard9/rdev/libs/envutil"
 	"github.com/orchard9/rdev/libs/service"
 	"github.com/orchard9/rdev/services/audit"
@@ -91,23 +90,20 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 	if _, err := home.secret("key-pepper"); err != nil {
 		return err
 	}
-	database, err := local.Start(ctx, local.Options{
-		URL: cfg.Database, Dir: home.path("postgres"), Durable: !cfg.Unsynced, Registry: cfg.Registry, Log: log.With("service", "postgres"),
-	})
+	database, err := startPostgres(ctx, cfg, home, log)
 	if err != nil {
-		return fmt.Errorf("start PostgreSQL: %w", err)
+		return err
 	}
-	defer func() {
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopDatabase)
-		defer cancel()
-		err = errors.Join(err, database.Stop(stop))
-	}()
+	defer func() { err = errors.Join(err, database.stop(ctx)) }()
+	if err := migrateAll(ctx, cfg, server, database, log); err != nil {
+		return err
+	}
 
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("the API cannot listen on RDEV_ADDR: %w", err)
 	}
-	conn, err := connect(ctx, server, cfg, log)
+	conn, err := connect(ctx, server, log)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -118,8 +114,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 	}
 	// Without gateway.Limits: one machine has one user, who may use it up.
 	gatewayConfig := gateway.Config{
-		NATS: server.as(contract.ServiceGateway), DatabaseURL: database.URL(""), KeyPepper: home.path("key-pepper"),
-		Replicas: 1, Listener: listener, Lease: cfg.Lease,
+		NATS: server.as(contract.ServiceGateway), DatabaseURL: database.as(contract.ServiceGateway), KeyPepper: home.path("key-pepper"),
+		Listener: listener,
 	}
 	if state.NewKey, err = home.firstKey(ctx, gatewayConfig, log.With("service", "gateway")); err != nil {
 		return errors.Join(err, listener.Close())
@@ -128,7 +124,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	parts := append([]service.Part{databasePart(database)}, services...)
+	parts := append([]service.Part{{Name: "postgres", Run: database.run}}, services...)
 	parts = append(parts, service.Part{Name: "ready", Run: func(ctx context.Context) error {
 		if err := awaitServices(ctx, conn); err != nil {
 			return err
@@ -143,38 +139,24 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 	return service.Run(ctx, parts...)
 }
 
-// databasePart ends the whole when PostgreSQL ends by itself.
-func databasePart(database *local.Server) service.Part {
-	return service.Part{Name: "postgres", Run: func(ctx context.Context) error {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-database.Done():
-			return errors.New("the server ended by itself; its log is in $RDEV_HOME/postgres/postgres.log")
-		}
-	}}
-}
-
 // services are the five, in the order of their start: the gateway is the last
 // to start and the first to stop.
-func (cfg Config) services(home home, server *natsServer, database *local.Server, gatewayConfig gateway.Config, log *slog.Logger) ([]service.Part, error) {
-	url := database.URL("")
-
+func (cfg Config) services(home home, server *natsServer, database *postgres, gatewayConfig gateway.Config, log *slog.Logger) ([]service.Part, error) {
 	notifierConfig, err := envutil.LoadFrom[notifier.Config](map[string]string{
-		"NOTIFIER_DATABASE_URL": url, "RDEV_WEBHOOK_ALLOW": cfg.WebhookAllow,
+		"NOTIFIER_DATABASE_URL": database.as(contract.ServiceNotifier), "RDEV_WEBHOOK_ALLOW": cfg.WebhookAllow,
 	})
 	if err != nil {
 		return nil, err
 	}
 	notifierConfig.NATS = server.as(contract.ServiceNotifier)
-	auditConfig := audit.Config{NATS: server.as(contract.ServiceAudit), DatabaseURL: url, Lease: cfg.Lease}
+	auditConfig := audit.Config{NATS: server.as(contract.ServiceAudit), DatabaseURL: database.as(contract.ServiceAudit), Lease: cfg.Lease}
 	masterKey, err := home.masterKey()
 	if err != nil {
 		return nil, err
 	}
 	provisionerConfig := provisioner.Config{
-		NATS: server.as(contract.ServiceProvisioner), DatabaseURL: url, Workspaces: home.path("workspaces"), Lease: cfg.Lease,
-		Runtime: cfg.Runtime, Pods: cfg.Pods, MasterKey: provisioner.MasterKey{File: masterKey},
+		NATS: server.as(contract.ServiceProvisioner), DatabaseURL: database.as(contract.ServiceProvisioner),
+		Workspaces: home.path("workspaces"), Lease: cfg.Lease, Runtime: cfg.Runtime, Pods: cfg.Pods, MasterKey: provisioner.MasterKey{File: masterKey},
 	}
 	cfg.Executor.Runtime = cfg.Runtime
 	cfg.Executor.NATS, cfg.Executor.Lease = server.as(contract.ServiceExecutor), cfg.Lease
@@ -196,21 +178,18 @@ func part[C any](name string, run func(context.Context, C, *slog.Logger) error, 
 	return service.Part{Name: name, Run: func(ctx context.Context) error { return run(ctx, cfg, log.With("service", name)) }}
 }
 
-func connect(ctx context.Context, server *natsServer, cfg Config, log *slog.Logger) (*bus.Conn, error) {
+// connect connects as the operator, and takes back what an rdev before had in hand.
+func connect(ctx context.Context, server *natsServer, log *slog.Logger) (*bus.Conn, error) {
 	conn, err := bus.Connect(ctx, bus.Options{NATS: server.asOperator(), Service: "up", Log: log})
 	if err != nil {
 		return nil, err
 	}
-	err = conn.Ensure(ctx, 1, cfg.Lease)
 	// Whoever worked on a command here has ended: there is one rdev on a home.
 	for _, consumer := range []string{contract.ConsumerExecutor, contract.ConsumerProvisioner} {
-		if err == nil {
-			err = conn.TakeBack(ctx, consumer)
+		if err := conn.TakeBack(ctx, consumer); err != nil {
+			conn.Close()
+			return nil, err
 		}
-	}
-	if err != nil {
-		conn.Close()
-		return nil, err
 	}
 	return conn, nil
 }

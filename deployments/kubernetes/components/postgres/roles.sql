@@ -1,5 +1,6 @@
 -- The database rdev, the role that migrates it, and a role for each service that
--- keeps tables: it may read and write its own schema, and change nothing of it.
+-- keeps tables. What a service may do in its schema it is granted by who migrates it:
+-- read and write, and change nothing of it (libs/database/roles.go).
 \getenv migrate PASSWORD_MIGRATE
 \getenv audit PASSWORD_AUDIT
 \getenv gateway PASSWORD_GATEWAY
@@ -27,10 +28,6 @@ select format(statement, schema, 'rdev_' || schema)
 from unnest(array['audit', 'gateway', 'notifier', 'provisioner']) as schema,
   unnest(array[
     'create schema if not exists %1$I authorization rdev_migrate',
-    'grant connect, temporary on database rdev to %2$I',
-    'grant usage on schema %1$I to %2$I',
-    'alter default privileges for role rdev_migrate in schema %1$I grant all on tables to %2$I',
-    'alter default privileges for role rdev_migrate in schema %1$I grant all on sequences to %2$I',
-    'alter default privileges for role rdev_migrate in schema %1$I grant execute on functions to %2$I'
+    'grant connect on database rdev to %2$I'
   ]) with ordinality as statements(statement, place)
 order by schema, place \gexec

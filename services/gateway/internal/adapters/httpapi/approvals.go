@@ -23,6 +23,15 @@ type decideRequest struct {
 const maxComment = 2000
 
 func (h *handlers) decideApproval(w http.ResponseWriter, r *http.Request) error {
+	id, err := operationID(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), api.TimeoutFastLookup)
+	defer cancel()
+	if err := h.requireOperation(ctx, r, id); err != nil {
+		return err
+	}
 	request, err := api.DecodeJSON[decideRequest](w, r)
 	if err != nil {
 		return err
@@ -34,14 +43,7 @@ func (h *handlers) decideApproval(w http.ResponseWriter, r *http.Request) error 
 	if err := v.Err(); err != nil {
 		return err
 	}
-	id, err := operationID(r)
-	if err != nil {
-		return err
-	}
 	return h.accept(w, r, func(ctx context.Context, asker app.Asker) (app.Accepted, error) {
-		if err := h.requireOperation(ctx, r, id); err != nil {
-			return app.Accepted{}, err
-		}
 		return h.App.Decide(ctx, asker, id, chi.URLParam(r, "approval"), app.Decision{
 			Approved: request.Decision == "approve", Comment: request.Comment,
 		})
