@@ -10,29 +10,108 @@ const (
 	VerbCreateWebhook  = "create"     // CreateWebhook → Webhook, with its secret
 	VerbListWebhooks   = "list"       // ListWebhooks → WebhookList
 	VerbGetWebhook     = "get"        // GetWebhook → Webhook
+	VerbUpdateWebhook  = "update"     // UpdateWebhook → Webhook
+	VerbRotateWebhook  = "rotate"     // RotateWebhook → Webhook, with its new secret
+	VerbEnableWebhook  = "enable"     // GetWebhook → Webhook
+	VerbTestWebhook    = "test"       // GetWebhook → DeliveryAttempt
 	VerbDeleteWebhook  = "delete"     // DeleteWebhook → WebhookDeleted
 	VerbListDeliveries = "deliveries" // ListDeliveries → DeliveryList
+	VerbRedeliver      = "redeliver"  // Redeliver → Redelivering
 )
 
-// Webhook is an endpoint that events are sent to.
+// Types of the events of a webhook. Its table is the truth: the log is told what
+// it became, and of several changes in short time maybe only the last.
+const (
+	TypeWebhookCreated  = "created"
+	TypeWebhookUpdated  = "updated"
+	TypeWebhookRotated  = "rotated"
+	TypeWebhookEnabled  = "enabled"
+	TypeWebhookDisabled = "disabled" // by rdev: DisabledReason says why
+	TypeWebhookDeleted  = "deleted"
+)
+
+// Webhook is an endpoint that events are sent to, in the order of the log.
 type Webhook struct {
-	ID     string   `json:"id"` // UUID, lower case
+	ID     string   `json:"id"`             // UUID, lower case
+	Name   string   `json:"name,omitempty"` // unique, where it has one
 	URL    string   `json:"url"`
 	Events []string `json:"events"` // operation.completed, operation.*, or *
 	// Projects are the slugs whose events are sent; all events where empty.
-	Projects    []string  `json:"projects"`
-	Description string    `json:"description"`
-	CreatedAt   time.Time `json:"created_at"`
-	// Secret, whsec_…, is what deliveries are signed with: set on creation only.
+	Projects    []string `json:"projects"`
+	Description string   `json:"description"`
+	// Headers go along with every request. Answers have HiddenHeader for their values.
+	Headers map[string]string `json:"headers,omitempty"`
+	// Rate is the most requests in a second, 0 for no limit.
+	Rate int `json:"rate,omitempty"`
+	// RetryClientErrors tries again what was answered with 4xx, as if it were 5xx:
+	// otherwise that is a dead letter at once.
+	RetryClientErrors bool `json:"retry_client_errors,omitempty"`
+
+	Enabled        bool   `json:"enabled"`
+	DisabledReason string `json:"disabled_reason,omitempty"` // where rdev disabled it
+
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Rev       int       `json:"rev"`
+
+	Health WebhookHealth `json:"health"`
+
+	// Secret, whsec_…, is what deliveries are signed with: set on creation and on
+	// rotation only.
 	Secret string `json:"secret,omitempty"`
+	// OldSecretUntil is until when deliveries are signed with the secret before, too.
+	OldSecretUntil *time.Time `json:"old_secret_until,omitempty"`
+}
+
+// HiddenHeader stands for the value of a custom header, which is never told.
+const HiddenHeader = "(hidden)"
+
+// WebhookHealth is how an endpoint does.
+type WebhookHealth struct {
+	// Seq is the sequence up to which its events are settled: delivered, or given up.
+	Seq uint64 `json:"seq"`
+	// Failures counts the attempts that failed since one went well.
+	Failures      int        `json:"failures"`
+	FailingSince  *time.Time `json:"failing_since,omitempty"`
+	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"` // where it is waited for
+	LastError     string     `json:"last_error,omitempty"`
 }
 
 // CreateWebhook registers an endpoint. It is sent what happens from then on.
 type CreateWebhook struct {
-	URL         string   `json:"url"`
-	Events      []string `json:"events"`
-	Projects    []string `json:"projects,omitempty"`
-	Description string   `json:"description,omitempty"`
+	Name              string            `json:"name,omitempty"`
+	URL               string            `json:"url"`
+	Events            []string          `json:"events"`
+	Projects          []string          `json:"projects,omitempty"`
+	Description       string            `json:"description,omitempty"`
+	Headers           map[string]string `json:"headers,omitempty"`
+	Rate              int               `json:"rate,omitempty"`
+	RetryClientErrors bool              `json:"retry_client_errors,omitempty"`
+	// ID is of the endpoint, where the caller chooses it, so that asking again makes no
+	// second one.
+	ID string `json:"id,omitempty"`
+}
+
+// UpdateWebhook changes what is not nil. An endpoint that is disabled loses nothing:
+// once it is enabled it gets what it missed.
+type UpdateWebhook struct {
+	ID                string             `json:"id"`
+	Name              *string            `json:"name,omitempty"`
+	URL               *string            `json:"url,omitempty"`
+	Events            []string           `json:"events,omitempty"`
+	Projects          *[]string          `json:"projects,omitempty"`
+	Description       *string            `json:"description,omitempty"`
+	Headers           *map[string]string `json:"headers,omitempty"` // HiddenHeader keeps a value
+	Rate              *int               `json:"rate,omitempty"`
+	RetryClientErrors *bool              `json:"retry_client_errors,omitempty"`
+	Enabled           *bool              `json:"enabled,omitempty"`
+}
+
+// RotateWebhook gives an endpoint a new secret. Deliveries are signed with the last
+// one, too, for as long as the overlap.
+type RotateWebhook struct {
+	ID      string   `json:"id"`
+	Overlap Duration `json:"overlap"`
 }
 
 // ListWebhooks asks for endpoints, the newest first.
@@ -50,12 +129,12 @@ type WebhookList struct {
 	NextCursor *string   `json:"next_cursor"` // null on the last page
 }
 
-// GetWebhook asks for an endpoint.
+// GetWebhook names an endpoint.
 type GetWebhook struct {
 	ID string `json:"id"`
 }
 
-// DeleteWebhook removes an endpoint, its deliveries, and what is still due to it.
+// DeleteWebhook removes an endpoint and its deliveries.
 type DeleteWebhook struct {
 	ID string `json:"id"`
 }
@@ -63,17 +142,40 @@ type DeleteWebhook struct {
 // WebhookDeleted answers DeleteWebhook.
 type WebhookDeleted struct{}
 
-// ListDeliveries asks for the deliveries to an endpoint, the newest event first.
+// ListDeliveries asks for the deliveries to an endpoint, the newest event first: those
+// that were tried. What is still to be tried is what the log has after Health.Seq.
 type ListDeliveries struct {
-	ID     string `json:"id"`               // of the endpoint
-	Limit  int    `json:"limit,omitempty"`  // DefaultPage where 0, MaxPage where more
-	Cursor string `json:"cursor,omitempty"` // NextCursor of the page before
+	ID     string         `json:"id"`               // of the endpoint
+	Status DeliveryStatus `json:"status,omitempty"` // any where ""
+	Type   string         `json:"type,omitempty"`   // operation.completed; any where ""
+	Limit  int            `json:"limit,omitempty"`  // DefaultPage where 0, MaxPage where more
+	Cursor string         `json:"cursor,omitempty"` // NextCursor of the page before
 }
 
 // DeliveryList is a page of deliveries.
 type DeliveryList struct {
 	Deliveries []Delivery `json:"deliveries"`
 	NextCursor *string    `json:"next_cursor"` // null on the last page
+}
+
+// Redeliver has events sent again, with the same webhook-id. With Delivery it is that
+// one; with Status those of the endpoint's deliveries from FromSeq to ToSeq that have
+// it. With FromSeq alone the endpoint goes back, and gets in order all that the log has
+// from there.
+type Redeliver struct {
+	ID       string         `json:"id"` // of the endpoint
+	Delivery string         `json:"delivery,omitempty"`
+	Status   DeliveryStatus `json:"status,omitempty"`
+	FromSeq  uint64         `json:"from_seq,omitempty"`
+	ToSeq    uint64         `json:"to_seq,omitempty"` // 0 for the end
+}
+
+// Redelivering answers Redeliver.
+type Redelivering struct {
+	// Deliveries is how many wait to be sent again; with FromSeq alone 0.
+	Deliveries int `json:"deliveries"`
+	// FromSeq is where the endpoint went back to, 0 where it did not.
+	FromSeq uint64 `json:"from_seq,omitempty"`
 }
 
 // DeliveryStatus is where a delivery stands.
@@ -83,7 +185,7 @@ type DeliveryStatus string
 const (
 	DeliveryPending   DeliveryStatus = "pending"   // not answered with 2xx yet
 	DeliveryDelivered DeliveryStatus = "delivered" // answered with 2xx
-	DeliveryDead      DeliveryStatus = "dead"      // given up after the last attempt
+	DeliveryDead      DeliveryStatus = "dead"      // given up
 )
 
 // Delivery is one event on its way to one endpoint.
@@ -93,7 +195,7 @@ type Delivery struct {
 	Seq           uint64            `json:"seq"`      // of the event in RDEV_EVENTS
 	Type          string            `json:"type"`     // operation.completed
 	Status        DeliveryStatus    `json:"status"`
-	Attempts      []DeliveryAttempt `json:"attempts"`
+	Attempts      []DeliveryAttempt `json:"attempts"`        // the latest of them
 	NextAttemptAt *time.Time        `json:"next_attempt_at"` // null where none is planned
 }
 
@@ -103,6 +205,8 @@ type DeliveryAttempt struct {
 	StatusCode int       `json:"status_code,omitempty"` // absent where there was no answer
 	DurationMS int64     `json:"duration_ms"`
 	Error      string    `json:"error,omitempty"` // absent where it was delivered
+	// Response is how the body of an answer begins that was no 2xx.
+	Response string `json:"response,omitempty"`
 }
 
 // Header names of a webhook request, besides those of Standard Webhooks and
