@@ -287,7 +287,7 @@ func (c *Conn) TailEvents(ctx context.Context, after uint64, interval time.Durat
 	defer leave()
 	t := tail{
 		conn: c, stream: contract.StreamEvents, filter: contract.SubjectEventsAll, last: after,
-		previous: func(seq uint64, _ nats.Header) uint64 { return seq - 1 },
+		previous: previousSeq,
 		emit: func(e entry) error {
 			event, err := eventOf(e.Subject, e.Seq, e.Time, e.Header, e.Data)
 			if err != nil {

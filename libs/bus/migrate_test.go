@@ -217,7 +217,7 @@ func TestOnlyMigrateChangesStreamsAndDurableConsumersAndItDoesNothingElse(t *tes
 	}
 	i.wantRefused(t, access.Migrate, slices.Concat(changes, reads, []string{
 		contract.AppendSubject(contract.EntityOperation, "failed", "x"), contract.AppendSubject(contract.EntityKey, "created", "x"), contract.EventSubject(contract.EntityOperation, "failed", "x"),
-		contract.PodLane("x").Subject(), contract.OutputAppendSubject("x"), contract.OutputSubject("x"), contract.LimitSubject("x"), contract.HookDue("x", "y"),
+		contract.PodLane("x").Subject(), contract.OutputAppendSubject("x"), contract.OutputSubject("x"), contract.LimitSubject("x"),
 		contract.Signal("x"), contract.ServiceSubject(contract.ServiceProvisioner, contract.VerbOpenCredentials), contract.ServiceSubject(contract.ServiceAudit, "rebuild"),
 		"$JS.API.INFO", "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.ACCOUNT.PURGE.x", "$JS.API.META.LEADER.STEPDOWN",
 	}), []string{">", "rdev.>", contract.SubjectEventLive, contract.OutputSubject("x"), contract.SubjectEventsAll, "_INBOX.>", "_INBOX.gateway.>", "$JS.>", "$SRV.>"})

@@ -122,8 +122,6 @@ func streamConfig(s contract.Stream, replicas int) jetstream.StreamConfig {
 		DenyDelete:           s.DenyDelete,
 		AllowDirect:          true,
 		AllowAtomicPublish:   s.AtomicBatches,
-		AllowMsgSchedules:    s.Schedules,
-		AllowMsgTTL:          s.Schedules,
 		DiscardNewPerSubject: s.OnePerSubject,
 	}
 	if s.TransformFrom != "" {

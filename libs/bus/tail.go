@@ -137,3 +137,6 @@ func (t *tail) newest(ctx context.Context) (uint64, error) {
 		}
 	}
 }
+
+// previousSeq is tail.previous of a stream that is read whole.
+func previousSeq(seq uint64, _ nats.Header) uint64 { return seq - 1 }

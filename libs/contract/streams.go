@@ -7,7 +7,6 @@ const (
 	StreamEvents   = "RDEV_EVENTS"
 	StreamCommands = "RDEV_CMD"
 	StreamOutput   = "RDEV_OUTPUT"
-	StreamHooks    = "RDEV_HOOKS"
 	StreamAdvisory = "RDEV_ADVISORY"
 	// StreamLimits is the key-value bucket RDEV_LIMITS.
 	StreamLimits = "KV_RDEV_LIMITS"
@@ -33,7 +32,6 @@ type Stream struct {
 	Compress                   bool
 	DenyDelete                 bool
 	AtomicBatches              bool // group commit of several appends
-	Schedules                  bool
 	// Async stores before it syncs: fit for output, unfit for promises. Only
 	// where the stream has one replica.
 	Async bool
@@ -77,13 +75,6 @@ func Streams() []Stream {
 			RepublishFrom: "rdev.output.>", RepublishTo: "rdev.output.>",
 			MaxPerSubject: 20_000, MaxAge: 7 * day, MaxBytes: 20 * gib, MaxMessage: 160 << 10,
 			Compress: true, Async: true,
-		},
-		{
-			Name:        StreamHooks,
-			Description: "webhook deliveries due and waiting",
-			Subjects:    []string{"rdev.hook.*.*.*"},
-			WorkQueue:   true, MaxAge: 3 * day, MaxBytes: gib, MaxMessage: 768 << 10, MaxConsumers: 16,
-			Compress: true, Schedules: true,
 		},
 		{
 			Name:        StreamAdvisory,
@@ -139,8 +130,6 @@ const (
 	ConsumerAudit       = "audit"
 	ConsumerProjects    = "projects"
 	ConsumerKeys        = "keys"
-	ConsumerNotifier    = "notifier"
-	ConsumerDeliver     = "deliver"
 )
 
 // Consumers are all durable consumers of rdev.
@@ -151,7 +140,5 @@ func Consumers(lease Lease) []Consumer {
 		{Stream: StreamEvents, Name: ConsumerAudit, Filter: SubjectEventsAll, AckAll: true, AckWait: lease.AckWait, MaxPending: 20_000},
 		{Stream: StreamEvents, Name: ConsumerProjects, Filter: EntityFilter(EntityProject), AckAll: true, AckWait: lease.AckWait, MaxPending: 20_000},
 		{Stream: StreamEvents, Name: ConsumerKeys, Filter: EntityFilter(EntityKey), AckAll: true, AckWait: lease.AckWait, MaxPending: 20_000},
-		{Stream: StreamEvents, Name: ConsumerNotifier, Filter: SubjectEventsAll, AckWait: 30 * time.Second, MaxPending: 1000},
-		{Stream: StreamHooks, Name: ConsumerDeliver, Filter: "rdev.hook.due.>", AckWait: 30 * time.Second, MaxPending: 256},
 	}
 }

@@ -18,7 +18,6 @@ const (
 //	rdev.cmd.<service>.<lane>.<key>    one command waiting or under way on a lane
 //	rdev.out.<operation>               what the executor publishes of the output
 //	rdev.output.<operation>            the same, stored and live
-//	rdev.hook.<due|retry>.<endpoint>.<event>   webhook deliveries
 //	rdev.signal.operation.<operation>  a hint to its executor to look at it
 //	rdev.svc.<service>.<verb>          request and reply between services
 const (
@@ -57,13 +56,6 @@ func OutputAppendSubject(operation string) string { return "rdev.out." + operati
 // was requested, or an approval given. The event and the executor's heartbeat are the
 // guarantee.
 func Signal(operation string) string { return "rdev.signal.operation." + operation }
-
-// HookDue is where a delivery of an event to an endpoint waits to be made.
-func HookDue(endpoint, event string) string { return "rdev.hook.due." + endpoint + "." + event }
-
-// HookRetry holds the schedule of a delivery's next attempt. One subject for
-// one delivery, so a schedule set twice replaces itself.
-func HookRetry(endpoint, event string) string { return "rdev.hook.retry." + endpoint + "." + event }
 
 // limitsPrefix begins the subjects of the key-value bucket RDEV_LIMITS.
 const limitsPrefix = "$KV.RDEV_LIMITS."

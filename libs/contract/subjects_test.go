@@ -21,8 +21,6 @@ func TestSubjectsAreSpelledAsTheContractSays(t *testing.T) {
 		contract.OutputSubject("id"):                         "rdev.output.id",
 		contract.OutputAppendSubject("id"):                   "rdev.out.id",
 		contract.Signal("id"):                                "rdev.signal.operation.id",
-		contract.HookDue("endpoint", "event"):                "rdev.hook.due.endpoint.event",
-		contract.HookRetry("endpoint", "event"):              "rdev.hook.retry.endpoint.event",
 		contract.ServiceSubject("audit", "list"):             "rdev.svc.audit.list",
 		contract.PodLane("shop").Subject():                   "rdev.cmd.executor.pod.shop",
 		contract.ProjectLane("shop").Subject():               "rdev.cmd.provisioner.project.shop",
@@ -68,8 +66,6 @@ func TestEverySubjectHasOneStreamAndEveryConsumerHasOne(t *testing.T) {
 		contract.PodLane("shop").Subject():                        contract.StreamCommands,
 		contract.ProjectLane("shop").Subject():                    contract.StreamCommands,
 		contract.OutputAppendSubject("id"):                        contract.StreamOutput,
-		contract.HookDue("endpoint", "event"):                     contract.StreamHooks,
-		contract.HookRetry("endpoint", "event"):                   contract.StreamHooks,
 		"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.RDEV_CMD.exe": contract.StreamAdvisory,
 		contract.LimitSubject("project.shop"):                     contract.StreamLimits,
 		// What is stored under these came there by a transform, never directly.

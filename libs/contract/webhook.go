@@ -1,6 +1,9 @@
 package contract
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // ServiceNotifier is the name under which the notifier answers requests.
 const ServiceNotifier = "notifier"
@@ -61,6 +64,20 @@ type Webhook struct {
 	Secret string `json:"secret,omitempty"`
 	// OldSecretUntil is until when deliveries are signed with the secret before, too.
 	OldSecretUntil *time.Time `json:"old_secret_until,omitempty"`
+
+	// Seq is the sequence of the last event in RDEV_EVENTS, set on reading.
+	Seq uint64 `json:"seq,omitempty"`
+}
+
+// NextWebhook is the webhook after an event of a type, made of what the writer
+// proposes: a later revision. Its table counts them, so some may be missing.
+func NextWebhook(prev *Webhook, eventType string, proposed Webhook) (Webhook, error) {
+	next := proposed
+	next.Seq, next.Secret = 0, ""
+	if prev != nil && proposed.Rev <= prev.Rev {
+		return Webhook{}, fmt.Errorf("%w: %s of a webhook at revision %d, after revision %d", ErrIllegal, eventType, proposed.Rev, prev.Rev)
+	}
+	return next, nil
 }
 
 // HiddenHeader stands for the value of a custom header, which is never told.

@@ -147,14 +147,13 @@ func auditUser() User {
 		[]string{msgGet(contract.StreamCommands), directGet(contract.StreamEvents)})
 }
 
+// notifierUser reads the log as it grows, and tells it what became of endpoints.
 func notifierUser() User {
-	return service(contract.ServiceNotifier,
-		reads(contract.StreamEvents, contract.ConsumerNotifier),
-		reads(contract.StreamHooks, contract.ConsumerDeliver),
-		[]string{
-			contract.HookDue("*", "*"), contract.HookRetry("*", "*"),
-			streamInfo(contract.StreamEvents), streamInfo(contract.StreamHooks), "$JS.API.STREAM.PURGE." + contract.StreamHooks,
-		})
+	u := service(contract.ServiceNotifier,
+		appends(contract.EntityWebhook, "*"),
+		[]string{directGet(contract.StreamEvents), streamInfo(contract.StreamEvents)})
+	u.Subscribe = append(u.Subscribe, contract.SubjectEventLive)
+	return u
 }
 
 // appends are the events that a service may append to the log.

@@ -8,24 +8,48 @@ import (
 	"github.com/orchard9/rdev/services/notifier/internal/domain"
 )
 
-// App answers requests about endpoints and sends events to them.
+// ErrTaken is returned where another endpoint has the id or the name.
+var ErrTaken = errors.New("taken by another endpoint")
+
+// App answers requests about endpoints.
 type App struct {
 	Endpoints  Endpoints
 	Deliveries Deliveries
-	Queue      Queue
+	Log        Log
 	Sender     Sender
 	Targets    domain.Targets
-	Backoff    domain.Backoff
+	// MaxEndpoints is how many there may be, 0 for no limit.
+	MaxEndpoints int
 	// NewID makes the id of an endpoint, later ones greater than earlier ones.
 	NewID func() string
 }
 
 // explain makes of an error of a port one that a caller understands.
 func explain(id string, err error) error {
-	if errors.Is(err, contract.ErrNotFound) {
+	switch {
+	case errors.Is(err, contract.ErrNotFound):
 		return &contract.Error{Code: contract.CodeNotFound, Detail: fmt.Sprintf("there is no webhook %q", id)}
+	case errors.Is(err, ErrTaken):
+		const message = "is the name of another webhook"
+		return &contract.Error{Code: contract.CodeConflict, Detail: "name " + message, Fields: []contract.FieldError{{Field: "name", Message: message}}}
+	}
+	if known, ok := errors.AsType[*contract.Error](err); ok {
+		return known
 	}
 	return fmt.Errorf("webhook %s: %w", id, err)
+}
+
+// show is an endpoint as it is told: without its secrets, and the values of its headers.
+func show(e Endpoint) contract.Webhook {
+	w := e.Webhook
+	if len(w.Headers) > 0 {
+		hidden := make(map[string]string, len(w.Headers))
+		for name := range w.Headers {
+			hidden[name] = contract.HiddenHeader
+		}
+		w.Headers = hidden
+	}
+	return w
 }
 
 // pageSize is the size of a page for the limit of a request.

@@ -6,93 +6,81 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
-	"github.com/orchard9/rdev/services/notifier/internal/domain"
 )
 
-// Limits of what an endpoint may ask for.
-const (
-	maxFilters     = 50
-	maxProjects    = 200
-	maxDescription = 500
-	secretBytes    = 32
-)
+const secretBytes = 32
 
-// CreateWebhook registers an endpoint and answers its secret, this once.
+// CreateWebhook registers an endpoint and answers its secret, this once: the same
+// request with the same id is answered without.
 func (a *App) CreateWebhook(ctx context.Context, request contract.CreateWebhook) (contract.Webhook, error) {
-	if err := a.check(request); err != nil {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	w := contract.Webhook{
+		ID: request.ID, Name: request.Name, URL: request.URL, Events: distinct(request.Events), Projects: distinct(request.Projects),
+		Description: request.Description, Headers: request.Headers, Rate: request.Rate, RetryClientErrors: request.RetryClientErrors,
+		Enabled: true, CreatedAt: now, UpdatedAt: now, Rev: 1,
+	}
+	if w.ID == "" {
+		w.ID = a.NewID()
+	}
+	if err := a.check(w); err != nil {
 		return contract.Webhook{}, err
 	}
-	seq, err := a.Queue.LastEvent(ctx)
+	if err := a.requireRoom(ctx); err != nil {
+		return contract.Webhook{}, err
+	}
+	last, err := a.Log.Last(ctx)
 	if err != nil {
 		return contract.Webhook{}, fmt.Errorf("create webhook: %w", err)
 	}
-	key := make([]byte, secretBytes)
-	_, _ = rand.Read(key) // never fails
-	endpoint := Endpoint{
-		Webhook: contract.Webhook{
-			ID: a.NewID(), URL: request.URL, Events: distinct(request.Events), Projects: distinct(request.Projects),
-			Description: request.Description, CreatedAt: time.Now().UTC().Truncate(time.Microsecond),
-		},
-		Secret:   "whsec_" + base64.StdEncoding.EncodeToString(key),
-		AfterSeq: seq,
+	w.Health.Seq = last
+	endpoint := Endpoint{Webhook: w, Secret: newSecret(), EnabledAt: now, Change: contract.TypeWebhookCreated}
+	err = a.Endpoints.Add(ctx, endpoint)
+	if errors.Is(err, ErrTaken) && request.ID != "" {
+		return a.created(ctx, w, err)
 	}
-	if err := a.Endpoints.Add(ctx, endpoint); err != nil {
-		return contract.Webhook{}, fmt.Errorf("create webhook: %w", err)
+	if err != nil {
+		return contract.Webhook{}, explain(w.ID, err)
 	}
-	answer := endpoint.Webhook
+	answer := show(endpoint)
 	answer.Secret = endpoint.Secret
 	return answer, nil
 }
 
-// check returns all that is wrong with a request.
-func (a *App) check(request contract.CreateWebhook) error {
-	var fields []contract.FieldError
-	wrong := func(field, format string, args ...any) {
-		fields = append(fields, contract.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
+// created is the endpoint that the same request made before.
+func (a *App) created(ctx context.Context, want contract.Webhook, taken error) (contract.Webhook, error) {
+	before, err := a.Endpoints.Get(ctx, want.ID)
+	if err != nil {
+		return contract.Webhook{}, explain(want.ID, taken) // it is the name that is taken
 	}
-	forbidden := a.Targets.CheckURL(request.URL)
-	if forbidden != nil && !errors.Is(forbidden, domain.ErrTargetNotAllowed) {
-		wrong("url", "%v", forbidden)
-		forbidden = nil
-	}
-	if n := len(request.Events); n == 0 || n > maxFilters {
-		wrong("events", "must have 1 to %d entries", maxFilters)
-	}
-	for i, filter := range request.Events {
-		if !domain.ValidFilter(filter) {
-			wrong(fmt.Sprintf("events[%d]", i), "%s", domain.FilterRule)
+	is := before.Webhook
+	if is.Name != want.Name || is.URL != want.URL || !slices.Equal(is.Events, want.Events) || !slices.Equal(is.Projects, want.Projects) ||
+		is.Description != want.Description || !maps.Equal(is.Headers, want.Headers) || is.Rate != want.Rate || is.RetryClientErrors != want.RetryClientErrors {
+		return contract.Webhook{}, &contract.Error{
+			Code: contract.CodeIdempotencyMismatch, Detail: "the Idempotency-Key was used for another request, which made webhook " + want.ID + ", or that was changed since",
 		}
 	}
-	if len(request.Projects) > maxProjects {
-		wrong("projects", "must have at most %d entries", maxProjects)
-	}
-	for i, slug := range request.Projects {
-		if !domain.ValidSlug(slug) {
-			wrong(fmt.Sprintf("projects[%d]", i), "must be the slug of a project")
-		}
-	}
-	if len(request.Description) > maxDescription {
-		wrong("description", "must have at most %d bytes", maxDescription)
-	}
-	switch {
-	case len(fields) > 0:
-		return &contract.Error{Code: contract.CodeInvalidRequest, Detail: fields[0].Field + " " + fields[0].Message, Fields: fields}
-	case forbidden != nil:
-		return &contract.Error{
-			Code: contract.CodeTargetNotAllowed, Detail: "url: " + forbidden.Error(),
-			Fields: []contract.FieldError{{Field: "url", Message: forbidden.Error()}},
-		}
-	}
-	return nil
+	return show(before), nil
 }
 
-// distinct sorts words and leaves out those that come twice; never nil.
-func distinct(words []string) []string {
-	sorted := append([]string{}, words...)
-	slices.Sort(sorted)
-	return slices.Compact(sorted)
+func (a *App) requireRoom(ctx context.Context) error {
+	if a.MaxEndpoints == 0 {
+		return nil
+	}
+	count, err := a.Endpoints.Count(ctx)
+	if err == nil && count >= a.MaxEndpoints {
+		return &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("there are %d webhooks, which is all that may be; delete some first", count)}
+	}
+	return err
+}
+
+// newSecret is what deliveries are signed with.
+func newSecret() string {
+	key := make([]byte, secretBytes)
+	_, _ = rand.Read(key) // never fails
+	return "whsec_" + base64.StdEncoding.EncodeToString(key)
 }

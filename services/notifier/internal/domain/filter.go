@@ -26,15 +26,14 @@ func ValidSlug(slug string) bool { return slugPattern.MatchString(slug) }
 type Filter struct {
 	Events   []string // exact types, entity.*, or *
 	Projects []string // slugs; empty for all events, also those of no project
-	AfterSeq uint64   // only what came later
 }
 
 // keys are what nobody is sent events of, whatever is wanted: they hold hashes.
 const keys = "key"
 
 // Matches tells whether an event of a type, as operation.completed, is wanted.
-func (f Filter) Matches(eventType, project string, seq uint64) bool {
-	if seq <= f.AfterSeq || len(f.Projects) > 0 && !slices.Contains(f.Projects, project) {
+func (f Filter) Matches(eventType, project string) bool {
+	if len(f.Projects) > 0 && !slices.Contains(f.Projects, project) {
 		return false
 	}
 	entity, _, _ := strings.Cut(eventType, ".")

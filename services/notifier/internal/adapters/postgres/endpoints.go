@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -17,29 +18,76 @@ import (
 // Endpoints implements app.Endpoints.
 type Endpoints struct{ Pool *pgxpool.Pool }
 
-const endpointColumns = `id, url, events, projects, description, created_at, secret, after_seq`
+const endpointColumns = `id, coalesce(name, ''), url, events, projects, description, headers, rate, retry_client_errors,
+	enabled, disabled_reason, created_at, updated_at, rev, cursor, failures, failing_since, next_attempt_at, last_error,
+	secret, old_secret, old_secret_until, enabled_at, prev_seq, epoch, change_seq, deleted, change,
+	exists (select from redeliveries r where r.endpoint = endpoints.id)`
 
 func scanEndpoint(row pgx.CollectableRow) (app.Endpoint, error) {
 	var e app.Endpoint
-	w := &e.Webhook
-	err := row.Scan(&w.ID, &w.URL, &w.Events, &w.Projects, &w.Description, &w.CreatedAt, &e.Secret, &e.AfterSeq)
+	w, h := &e.Webhook, &e.Webhook.Health
+	err := row.Scan(&w.ID, &w.Name, &w.URL, &w.Events, &w.Projects, &w.Description, &w.Headers, &w.Rate, &w.RetryClientErrors,
+		&w.Enabled, &w.DisabledReason, &w.CreatedAt, &w.UpdatedAt, &w.Rev, &h.Seq, &h.Failures, &h.FailingSince, &h.NextAttemptAt, &h.LastError,
+		&e.Secret, &e.OldSecret, &w.OldSecretUntil, &e.EnabledAt, &e.PrevSeq, &e.Epoch, &e.ChangeSeq, &e.Deleted, &e.Change, &e.Again)
 	return e, err
+}
+
+// inOrder has one change of an endpoint commit after the other, so that whoever reads
+// them by change_seq misses none.
+func inOrder(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtext('notifier.endpoint_changes'))`); err != nil {
+		return fmt.Errorf("wait for other changes: %w", err)
+	}
+	return nil
 }
 
 // Add implements app.Endpoints.
 func (p Endpoints) Add(ctx context.Context, e app.Endpoint) error {
 	w := e.Webhook
-	_, err := p.Pool.Exec(ctx, `insert into endpoints (`+endpointColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		w.ID, w.URL, w.Events, w.Projects, w.Description, w.CreatedAt, e.Secret, e.AfterSeq)
+	return pgx.BeginFunc(ctx, p.Pool, func(tx pgx.Tx) error {
+		if err := inOrder(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `
+			insert into endpoints (id, name, url, events, projects, description, headers, rate, retry_client_errors,
+				created_at, updated_at, enabled_at, secret, cursor, change, change_seq)
+			values ($1, nullif($2, ''), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, nextval('endpoint_changes'))`,
+			w.ID, w.Name, w.URL, w.Events, w.Projects, w.Description, headersOf(w), w.Rate, w.RetryClientErrors,
+			w.CreatedAt, w.UpdatedAt, e.EnabledAt, e.Secret, w.Health.Seq, e.Change)
+		return taken("insert endpoint", err)
+	})
+}
+
+func headersOf(w contract.Webhook) map[string]string {
+	if w.Headers == nil {
+		return map[string]string{}
+	}
+	return w.Headers
+}
+
+// taken tells ErrTaken from other errors.
+func taken(what string, err error) error {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "23505" {
+		return app.ErrTaken
+	}
 	if err != nil {
-		return fmt.Errorf("insert endpoint: %w", err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }
 
 // Get implements app.Endpoints.
 func (p Endpoints) Get(ctx context.Context, id string) (app.Endpoint, error) {
-	rows, err := p.Pool.Query(ctx, `select `+endpointColumns+` from endpoints where id = $1`, id)
+	return getEndpoint(ctx, p.Pool, `select `+endpointColumns+` from endpoints where id = $1 and not deleted`, id)
+}
+
+// querier is a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func getEndpoint(ctx context.Context, q querier, sql, id string) (app.Endpoint, error) {
+	rows, err := q.Query(ctx, sql, id)
 	if err != nil {
 		return app.Endpoint{}, fmt.Errorf("query endpoint: %w", err)
 	}
@@ -53,23 +101,93 @@ func (p Endpoints) Get(ctx context.Context, id string) (app.Endpoint, error) {
 	return e, nil
 }
 
-// All implements app.Endpoints.
-func (p Endpoints) All(ctx context.Context) ([]app.Endpoint, error) {
-	return p.query(ctx, `select `+endpointColumns+` from endpoints order by id`)
+// Update implements app.Endpoints. Without a name for what is changed it is no change
+// that anybody is told of.
+func (p Endpoints) Update(ctx context.Context, id, what string, change func(*app.Endpoint) error) (updated app.Endpoint, err error) {
+	err = pgx.BeginFunc(ctx, p.Pool, func(tx pgx.Tx) error {
+		if err := inOrder(ctx, tx); err != nil {
+			return err
+		}
+		e, err := getEndpoint(ctx, tx, `select `+endpointColumns+` from endpoints where id = $1 and not deleted for update`, id)
+		if err != nil {
+			return err
+		}
+		before := e
+		if err := change(&e); err != nil {
+			return err
+		}
+		updated, err = update(ctx, tx, before, e, what)
+		return err
+	})
+	return updated, err
+}
+
+func update(ctx context.Context, tx pgx.Tx, before, e app.Endpoint, what string) (app.Endpoint, error) {
+	w, h := e.Webhook, e.Webhook.Health
+	announced := what != ""
+	if !announced {
+		what = before.Change
+	}
+	// How far it has come is the courier's to say, unless it is set back or enabled.
+	moved := e.Epoch != before.Epoch || w.Enabled && !before.Webhook.Enabled
+	rows, err := tx.Query(ctx, `
+		update endpoints set name = nullif($2, ''), url = $3, events = $4, projects = $5, description = $6, headers = $7, rate = $8,
+			retry_client_errors = $9, enabled = $10, disabled_reason = $11, secret = $12, old_secret = $13, old_secret_until = $14,
+			enabled_at = $15, deleted = $16, change = $17, epoch = $18,
+			cursor = case when $18 <> epoch then $19 else cursor end, prev_seq = case when $18 <> epoch then $20 else prev_seq end,
+			failures = case when $21 then $22 else failures end, failing_since = case when $21 then $23 else failing_since end,
+			next_attempt_at = case when $21 then $24 else next_attempt_at end, last_error = case when $21 then $25 else last_error end,
+			rev = rev + case when $26 then 1 else 0 end, updated_at = case when $26 then now() else updated_at end,
+			change_seq = nextval('endpoint_changes')
+		where id = $1 returning `+endpointColumns,
+		w.ID, w.Name, w.URL, w.Events, w.Projects, w.Description, headersOf(w), w.Rate, w.RetryClientErrors, w.Enabled, w.DisabledReason,
+		e.Secret, e.OldSecret, w.OldSecretUntil, e.EnabledAt, e.Deleted, what, e.Epoch, h.Seq, e.PrevSeq,
+		moved, h.Failures, h.FailingSince, h.NextAttemptAt, h.LastError, announced)
+	if err == nil {
+		e, err = pgx.CollectExactlyOneRow(rows, scanEndpoint)
+	}
+	return e, taken("update endpoint", err)
+}
+
+// Count implements app.Endpoints.
+func (p Endpoints) Count(ctx context.Context) (count int, err error) {
+	if err := p.Pool.QueryRow(ctx, `select count(*) from endpoints where not deleted`).Scan(&count); err != nil {
+		return 0, fmt.Errorf("count endpoints: %w", err)
+	}
+	return count, nil
 }
 
 // List implements app.Endpoints.
-func (p Endpoints) List(ctx context.Context, within []string, before string, limit int) ([]contract.Webhook, error) {
-	endpoints, err := p.query(ctx, `
+func (p Endpoints) List(ctx context.Context, within []string, before string, limit int) ([]app.Endpoint, error) {
+	return p.query(ctx, `
 		select `+endpointColumns+` from endpoints
-		where ($1 = '' or id < $1) and (cardinality($3::text[]) = 0 or cardinality(projects) > 0
+		where not deleted and ($1 = '' or id < $1) and (cardinality($3::text[]) = 0 or cardinality(projects) > 0
 			and not exists (select from unnest(projects) as of_it where not of_it like any($3)))
 		order by id desc limit $2`, before, limit, database.Like(within))
-	webhooks := make([]contract.Webhook, 0, len(endpoints))
-	for _, e := range endpoints {
-		webhooks = append(webhooks, e.Webhook)
+}
+
+// Changed implements app.Endpoints.
+func (p Endpoints) Changed(ctx context.Context, after int64, limit int) ([]app.Endpoint, error) {
+	return p.query(ctx, `select `+endpointColumns+` from endpoints where change_seq > $1 order by change_seq limit $2`, after, limit)
+}
+
+// Unannounced implements app.Endpoints.
+func (p Endpoints) Unannounced(ctx context.Context, limit int) ([]app.Endpoint, error) {
+	return p.query(ctx, `select `+endpointColumns+` from endpoints where announced_rev < rev order by id limit $1`, limit)
+}
+
+// Announced implements app.Endpoints.
+func (p Endpoints) Announced(ctx context.Context, id string, rev int) error {
+	_, err := p.Pool.Exec(ctx, `update endpoints set announced_rev = greatest(announced_rev, $2) where id = $1`, id, rev)
+	if err != nil {
+		return fmt.Errorf("note what the log knows: %w", err)
 	}
-	return webhooks, err
+	// Whoever reads changes has had a while to see that it is gone.
+	_, err = p.Pool.Exec(ctx, `delete from endpoints where deleted and announced_rev >= rev and updated_at < now() - interval '1 minute'`)
+	if err != nil {
+		return fmt.Errorf("forget deleted endpoints: %w", err)
+	}
+	return nil
 }
 
 func (p Endpoints) query(ctx context.Context, sql string, args ...any) ([]app.Endpoint, error) {
@@ -82,16 +200,4 @@ func (p Endpoints) query(ctx context.Context, sql string, args ...any) ([]app.En
 		return nil, fmt.Errorf("read endpoints: %w", err)
 	}
 	return endpoints, nil
-}
-
-// Remove implements app.Endpoints; the deliveries go with it.
-func (p Endpoints) Remove(ctx context.Context, id string) error {
-	tag, err := p.Pool.Exec(ctx, `delete from endpoints where id = $1`, id)
-	if err != nil {
-		return fmt.Errorf("delete endpoint: %w", err)
-	}
-	if tag.RowsAffected() == 0 {
-		return contract.ErrNotFound
-	}
-	return nil
 }

@@ -5,58 +5,126 @@ package webhook
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
-	"syscall"
+	"strings"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"github.com/orchard9/rdev/libs/contract"
-	"github.com/orchard9/rdev/services/notifier/internal/app"
 	"github.com/orchard9/rdev/services/notifier/internal/domain"
 )
 
 // Limits of one request.
 const (
-	requestTimeout = 10 * time.Second // from the first packet to the last byte of the answer
-	maxAnswer      = 64 << 10         // bytes of the answer that are read
-	maxError       = 300              // bytes of an error that are kept
+	requestTimeout = 10 * time.Second // from the look-up of the name to the last byte of the answer
+	connectTimeout = 5 * time.Second  // for the look-up of the name and the connection
+	tlsTimeout     = 5 * time.Second
+	bodyTimeout    = 2 * time.Second // for the answer's body, which decides nothing
+	maxAnswer      = 64 << 10        // bytes of the answer's head, and of its body, that are read
 )
 
-// Sender implements app.Sender.
-type Sender struct{ client *http.Client }
+// Connections that wait for another request. Of those of an HTTP/2 server one is
+// enough; it is asked for a sign of life when it was silent during a request.
+const (
+	maxIdle        = 512
+	maxIdlePerHost = 8
+	idleTimeout    = 30 * time.Second
+	pingAfter      = 5 * time.Second
+	pingTimeout    = 3 * time.Second
+)
+
+const userAgent = "rdev-webhooks/1"
+
+// Request is one request to an endpoint.
+type Request struct {
+	URL     string
+	Secrets []string          // whsec_…, one or two, the newest first: each signs
+	Headers map[string]string // the endpoint's own; those that are rdev's to set are left out
+	ID      string            // webhook-id
+	Event   map[string]string // headers of the event: ce-*, Rdev-*, traceparent
+	Body    []byte            // JSON
+}
+
+// Outcome is what came of a request.
+type Outcome struct {
+	Status     int // 0 where there was no answer
+	Duration   time.Duration
+	Err        error         // why there was no answer; nil for an answer of any status
+	RetryAfter time.Duration // as a 429 or 503 asks for, at most an hour
+	Excerpt    string        // how the body of an answer begins that was no 2xx: one line, at most 1 KiB
+}
+
+// Sender posts events. It follows no redirect: that is an answer.
+type Sender struct {
+	client    *http.Client
+	bodyLimit time.Duration // for the body of an answer
+}
+
+// settings are what a Sender is made of.
+type settings struct {
+	proxy          *url.URL
+	resolver       Resolver
+	roots          *x509.CertPool // of endpoints and proxy; the machine's where nil
+	dial           dialFunc       // without a proxy; of the guard's own making where nil
+	total, connect time.Duration
+	tls, body      time.Duration
+}
+
+// Option changes how NewSender makes a Sender.
+type Option func(*settings)
+
+// Proxy has every connection go through the proxy at a URL that CheckProxy accepts.
+func Proxy(u *url.URL) Option { return func(s *settings) { s.proxy = u } }
+
+// CheckProxy returns what is wrong with the URL of a proxy, as http://proxy:3128 or
+// https://user:password@proxy.
+func CheckProxy(u *url.URL) error {
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return errors.New("the URL of a proxy must begin with http:// or https://")
+	case u.Hostname() == "":
+		return errors.New("the URL of a proxy has no host")
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		return errors.New("the URL of a proxy must end with its port")
+	}
+	return nil
+}
 
 // NewSender makes requests to allowed targets.
-func NewSender(targets domain.Targets) *Sender {
-	dialer := &net.Dialer{
-		Timeout: requestTimeout,
-		// The address is what DNS answered for this very connection: a name that
-		// leads elsewhere the second time gains nothing.
-		Control: func(_, address string, _ syscall.RawConn) error {
-			target, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return fmt.Errorf("%w: %s", domain.ErrTargetNotAllowed, address)
-			}
-			return targets.Check(target.Addr())
-		},
+func NewSender(targets domain.Targets, options ...Option) *Sender {
+	set := settings{
+		resolver: net.DefaultResolver, dial: direct(targets),
+		total: requestTimeout, connect: connectTimeout, tls: tlsTimeout, body: bodyTimeout,
 	}
-	return &Sender{client: &http.Client{
-		Timeout: requestTimeout,
+	for _, option := range options {
+		option(&set)
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: set.roots}
+	if set.proxy != nil {
+		set.dial = newProxy(set.proxy, config).DialContext
+	}
+	guard := &guard{targets: targets, resolver: set.resolver, dial: set.dial, patience: set.connect}
+	return &Sender{bodyLimit: set.body, client: &http.Client{
+		Timeout: set.total,
 		Transport: &http.Transport{
-			DialContext:            dialer.DialContext, // and no proxy, which would dial for us
+			DialContext:            guard.DialContext, // and no Proxy, which would look up names for us
+			TLSClientConfig:        config,
+			TLSHandshakeTimeout:    set.tls,
 			ForceAttemptHTTP2:      true,
-			TLSHandshakeTimeout:    requestTimeout,
-			MaxIdleConns:           256,
-			MaxIdleConnsPerHost:    2,
-			IdleConnTimeout:        30 * time.Second,
+			HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+			MaxIdleConns:           maxIdle,
+			MaxIdleConnsPerHost:    maxIdlePerHost,
+			IdleConnTimeout:        idleTimeout,
 			MaxResponseHeaderBytes: maxAnswer,
+			DisableCompression:     true, // what is read is what was sent
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -65,55 +133,86 @@ func NewSender(targets domain.Targets) *Sender {
 // Close closes the connections that wait for another request.
 func (s *Sender) Close() { s.client.CloseIdleConnections() }
 
-// Send implements app.Sender.
-func (s *Sender) Send(ctx context.Context, target, secret string, event app.Event) contract.DeliveryAttempt {
+// Post makes a request once. An Err that wraps domain.ErrTargetNotAllowed says that
+// nothing was sent, for the address is none that rdev talks to.
+func (s *Sender) Post(ctx context.Context, r Request) Outcome {
 	begin := time.Now()
-	status, err := s.post(ctx, target, secret, event, begin)
-	attempt := contract.DeliveryAttempt{At: begin.UTC(), StatusCode: status, DurationMS: time.Since(begin).Milliseconds()}
-	if err != nil {
-		attempt.Error = err.Error()[:min(len(err.Error()), maxError)]
-	}
-	return attempt
+	outcome := s.post(ctx, r, begin)
+	outcome.Duration = time.Since(begin)
+	return outcome
 }
 
-func (s *Sender) post(ctx context.Context, target, secret string, event app.Event, at time.Time) (int, error) {
-	signer, err := standardwebhooks.NewWebhook(secret)
+func (s *Sender) post(ctx context.Context, r Request, begin time.Time) Outcome {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	request, err := signed(ctx, r, begin)
 	if err != nil {
-		return 0, fmt.Errorf("sign: %w", err)
+		return Outcome{Err: err}
 	}
-	signature, err := signer.Sign(event.ID, at, event.Data)
+	response, err := s.client.Do(request)
 	if err != nil {
-		return 0, fmt.Errorf("sign: %w", err)
+		return Outcome{Err: s.reason(err, time.Since(begin))}
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(event.Data))
+	defer response.Body.Close()
+	outcome := Outcome{Status: response.StatusCode, RetryAfter: retryAfter(response, begin)}
+	// The status stands, whatever becomes of the body. Reading it to its end lets the
+	// connection be used again; what goes on for too long is cut off.
+	timer := time.AfterFunc(s.bodyLimit, cancel)
+	defer timer.Stop()
+	body := io.LimitReader(response.Body, maxAnswer)
+	if outcome.Status/100 != 2 {
+		begins, _ := io.ReadAll(io.LimitReader(body, maxExcerpt))
+		outcome.Excerpt = excerpt(begins)
+	}
+	_, _ = io.Copy(io.Discard, body)
+	return outcome
+}
+
+// signed is the request to make at a time.
+func signed(ctx context.Context, r Request, at time.Time) (*http.Request, error) {
+	signatures := make([]string, 0, len(r.Secrets))
+	for _, secret := range r.Secrets {
+		signer, err := standardwebhooks.NewWebhook(secret)
+		if err != nil {
+			return nil, errors.New("sign: the secret is none") // and the cause would tell it
+		}
+		signature, err := signer.Sign(r.ID, at, r.Body)
+		if err != nil {
+			return nil, fmt.Errorf("sign: %w", err)
+		}
+		signatures = append(signatures, signature)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL, bytes.NewReader(r.Body))
 	if err != nil {
-		return 0, fmt.Errorf("make the request: %w", err)
+		return nil, fmt.Errorf("make the request: %w", err)
 	}
-	for name, value := range event.Header {
+	for name, value := range r.Headers {
+		if !domain.ReservedHeader(name) {
+			request.Header.Set(name, value)
+		}
+	}
+	for name, value := range r.Event {
 		request.Header.Set(name, value)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("User-Agent", "rdev-webhooks/1")
-	request.Header.Set(standardwebhooks.HeaderWebhookID, event.ID)
+	request.Header.Set("User-Agent", userAgent)
+	request.Header.Set(standardwebhooks.HeaderWebhookID, r.ID)
 	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
-	request.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
-	response, err := s.client.Do(request)
-	if err != nil {
-		if wrapped, ok := errors.AsType[*url.Error](err); ok {
-			err = wrapped.Err // without the URL, which the reader knows
-		}
-		return 0, err
+	request.Header.Set(standardwebhooks.HeaderWebhookSignature, strings.Join(signatures, " "))
+	// Not sent, for it is empty: the request may be made again where a connection that
+	// was kept turns out to be closed.
+	request.Header["Idempotency-Key"] = []string{}
+	return request, nil
+}
+
+// reason is why there was no answer, without the URL, which the reader knows.
+func (s *Sender) reason(err error, after time.Duration) error {
+	wrapped, ok := errors.AsType[*url.Error](err)
+	if !ok {
+		return fmt.Errorf("no answer: %w", err)
 	}
-	defer response.Body.Close()
-	// Reading a little lets the connection be used again; the answer's status
-	// stands, whatever becomes of its body.
-	_, _ = io.CopyN(io.Discard, response.Body, maxAnswer)
-	switch code := response.StatusCode; {
-	case code >= 200 && code < 300:
-		return code, nil
-	case code >= 300 && code < 400:
-		return code, fmt.Errorf("answered %d: redirects are not followed", code)
-	default:
-		return code, fmt.Errorf("answered %d", code)
+	if wrapped.Timeout() && after >= s.client.Timeout {
+		return fmt.Errorf("no answer within %s: %w", s.client.Timeout, context.DeadlineExceeded)
 	}
+	return wrapped.Err
 }

@@ -1,0 +1,37 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// TypeTest is the type of an event that is sent to see whether an endpoint works. It
+// is in no log.
+const TypeTest = "webhook.test"
+
+// TestWebhook sends an endpoint an event that is for nothing else, also where it is
+// disabled, and answers what came of it.
+func (a *App) TestWebhook(ctx context.Context, request contract.GetWebhook) (contract.DeliveryAttempt, error) {
+	e, err := a.Endpoints.Get(ctx, request.ID)
+	if err != nil {
+		return contract.DeliveryAttempt{}, explain(request.ID, err)
+	}
+	now := time.Now().UTC()
+	data, err := json.Marshal(map[string]any{"webhook": e.Webhook.ID, "time": now, "message": "rdev tests this webhook; nothing happened"})
+	if err != nil {
+		return contract.DeliveryAttempt{}, fmt.Errorf("encode test: %w", err)
+	}
+	id := a.NewID()
+	outcome := a.Sender.Send(ctx, Request{
+		URL: e.Webhook.URL, Secrets: []string{e.Secret}, Headers: e.Webhook.Headers,
+		Event: &Event{ID: id, Type: TypeTest, Time: now, Data: data, Header: map[string]string{
+			contract.HeaderEventID: id, contract.HeaderType: contract.TypePrefix + TypeTest + contract.TypeSuffix, contract.HeaderSpecVersion: "1.0",
+			contract.HeaderSource: "/rdev/" + contract.ServiceNotifier, contract.HeaderSubject: e.Webhook.ID, contract.HeaderTime: now.Format(time.RFC3339Nano),
+		}},
+	})
+	return attemptOf(outcome, time.Now().UTC()), nil
+}
