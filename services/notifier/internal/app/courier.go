@@ -99,6 +99,9 @@ func (c *Courier) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case err := <-failed:
+			if ctx.Err() != nil {
+				return nil
+			}
 			return fmt.Errorf("follow the log: %w", err)
 		case <-reload.C:
 			if changes, err = c.reload(ctx, changes); err != nil && ctx.Err() == nil {

@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -55,15 +54,17 @@ func (g *guard) DialContext(ctx context.Context, network, address string) (net.C
 	if err != nil {
 		return nil, err
 	}
-	var failures []error
+	var first error
 	for i, candidate := range addresses {
 		conn, err := g.try(ctx, network, net.JoinHostPort(candidate.String(), port), len(addresses)-i)
 		if err == nil {
 			return conn, nil
 		}
-		failures = append(failures, err)
+		if first == nil {
+			first = err
+		}
 	}
-	return nil, errors.Join(failures...)
+	return nil, first
 }
 
 // try dials one of the addresses that are left, and leaves time for the others.

@@ -45,8 +45,8 @@ func (p *tunnels) serve(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.asked = append(p.asked, strings.TrimSpace(r.Method+" "+r.RequestURI+" "+r.Header.Get("Proxy-Authorization")))
 	p.mu.Unlock()
-	w.WriteHeader(p.status)
 	if p.status != http.StatusOK {
+		w.WriteHeader(p.status)
 		return
 	}
 	client, _, err := http.NewResponseController(w).Hijack()
@@ -54,6 +54,9 @@ func (p *tunnels) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer client.Close()
+	if _, err := io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+		return
+	}
 	server, err := new(net.Dialer).DialContext(context.WithoutCancel(r.Context()), "tcp", p.to)
 	if err != nil {
 		return
@@ -160,7 +163,9 @@ func TestAProxyThatFailsIsToldFromTheEndpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	talks := raw(t, func(conn net.Conn, _ int) { _, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n") })
+	talks := raw(t, func(conn net.Conn, _ int) {
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")
+	})
 	for address, want := range map[string]string{
 		refuses.URL: "proxy: ask for 93.184.215.14:443: answered 403", "http://" + silent.Addr().String(): "i/o timeout", talks: "proxy: ask for",
 		"https://" + silent.Addr().String(): "i/o timeout", "http://127.0.0.1:1": "proxy: dial",

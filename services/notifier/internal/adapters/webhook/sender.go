@@ -155,6 +155,9 @@ func (s *Sender) post(ctx context.Context, r Request, begin time.Time) Outcome {
 	}
 	defer response.Body.Close()
 	outcome := Outcome{Status: response.StatusCode, RetryAfter: retryAfter(response, begin)}
+	if response.Body == http.NoBody {
+		return outcome
+	}
 	// The status stands, whatever becomes of the body. Reading it to its end lets the
 	// connection be used again; what goes on for too long is cut off.
 	timer := time.AfterFunc(s.bodyLimit, cancel)
