@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 
 	"github.com/go-chi/chi/v5"
@@ -50,8 +52,8 @@ func (h *handlers) decideApproval(w http.ResponseWriter, r *http.Request) error 
 	})
 }
 
-// listApprovals is those that are open, from memory: a cursor is the last one's
-// operation and id, wherever that is by now.
+// listApprovals is those that are open, from memory. A cursor is the place of the last
+// one in the order, whether that is still open or not.
 func (h *handlers) listApprovals(w http.ResponseWriter, r *http.Request) error {
 	limit, err := queryLimit(r)
 	if err != nil {
@@ -68,11 +70,10 @@ func (h *handlers) listApprovals(w http.ResponseWriter, r *http.Request) error {
 	}
 	open := h.Approvals.OpenApprovals(func(of string) bool { return pass.Sees(of) && (project == "" || of == project) })
 	if cursor := r.URL.Query().Get("cursor"); cursor != "" {
-		at := slices.IndexFunc(open, func(a app.OpenApproval) bool { return placeOf(a) == cursor })
-		if at < 0 {
-			return invalidQuery("cursor", "is of an approval that is decided by now; begin again without it")
+		if !placePattern.MatchString(cursor) {
+			return invalidQuery("cursor", "is not one that was answered")
 		}
-		open = open[at+1:]
+		open = slices.DeleteFunc(open, func(a app.OpenApproval) bool { return placeOf(a) <= cursor })
 	}
 	page := append([]app.OpenApproval{}, open[:min(limit, len(open))]...)
 	var next *string
@@ -84,4 +85,9 @@ func (h *handlers) listApprovals(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func placeOf(a app.OpenApproval) string { return a.Operation + "/" + a.Approval.ID }
+// placeOf sorts as OpenApprovals does.
+func placeOf(a app.OpenApproval) string {
+	return fmt.Sprintf("%020d/%s/%s", a.Approval.ExpiresAt.UnixNano(), a.Operation, a.Approval.ID)
+}
+
+var placePattern = regexp.MustCompile(`^[0-9]{20}/[^/]+/[^/]+$`)

@@ -49,6 +49,8 @@ type keyView struct {
 	ExpiresAt  *time.Time `json:"expires_at"`
 	RevokedAt  *time.Time `json:"revoked_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
+	// Budget is of what it starts; null where it has none.
+	Budget *contract.Budget `json:"budget"`
 	// OldPrefix is how the secret begins that was rotated out, and OldUntil when it
 	// ends: null where there is none that works.
 	OldPrefix *string    `json:"old_prefix"`
@@ -67,7 +69,7 @@ func viewKey(key contract.Key, used time.Time) keyView {
 	v := keyView{
 		ID: key.ID, Name: key.Name, State: app.KeyState(key, time.Now()), Scopes: key.Scopes,
 		Projects: append([]string{}, key.Projects...), AllowedIPs: append([]string{}, key.AllowedIPs...),
-		CreatedBy: key.Actor, CreatedAt: key.CreatedAt, ExpiresAt: key.ExpiresAt, RevokedAt: key.RevokedAt,
+		CreatedBy: key.Actor, CreatedAt: key.CreatedAt, ExpiresAt: key.ExpiresAt, RevokedAt: key.RevokedAt, Budget: key.Budget,
 	}
 	if !used.IsZero() {
 		v.LastUsedAt = &used
