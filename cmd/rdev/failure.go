@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/orchard9/rdev/cmd/rdev/internal/client"
 	"github.com/orchard9/rdev/cmd/rdev/internal/render"
+	"github.com/orchard9/rdev/libs/contract"
 )
 
 // Exit codes beside that of a command that was followed.
@@ -100,6 +102,12 @@ func hint(err error) string {
 		return "This API key may not do that; use one with more rights."
 	case "CURSOR_EXPIRED":
 		return "That part is not kept any more; leave --from-seq out to begin with the oldest that is."
+	case string(contract.CodeBudgetExceeded):
+		hint := "See what is used: rdev projects budget SLUG, rdev keys budget self."
+		if problem.RetryAfter > 0 {
+			hint += " The next day begins in " + render.Age(time.Now().Add(problem.RetryAfter), time.Now()) + "."
+		}
+		return hint
 	case "IDEMPOTENCY_MISMATCH":
 		return "The idempotency key belongs to another request; use a new one."
 	}

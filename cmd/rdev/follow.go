@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,7 @@ type follower struct {
 	style      render.Style
 	asJSON     bool // one line for each piece instead
 	agent      *render.Agent
+	waits      waits
 }
 
 func (c *cli) newFollower(cmd *cobra.Command) *follower {
@@ -53,10 +55,27 @@ func (f *follower) write(output client.Output) error {
 	case client.OutputGap:
 		_, err = fmt.Fprintln(f.notes, f.style.Warn(fmt.Sprintf(
 			"rdev: output between %d and %d is not kept any more", output.Gap.From, output.Gap.To)))
+	case client.OutputState:
+		err = f.tell(output.Operation.Operation)
 	case client.OutputEnd:
-		err = f.agent.Flush()
+		if err = f.tell(output.Operation.Operation); err == nil {
+			err = f.agent.Flush()
+		}
 	}
 	return err
+}
+
+// tell says what is new of what the operation waits for.
+func (f *follower) tell(op contract.Operation) error {
+	for _, line := range f.waits.news(op, time.Now()) {
+		if err := f.agent.Flush(); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(f.notes, f.style.Warn("rdev: "+line)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // followToTheEnd follows an operation and ends as it does. The first Ctrl-C
@@ -97,7 +116,11 @@ func outcome(op contract.Operation) error {
 	case contract.Completed:
 		return nil
 	case contract.Cancelled:
-		return &exitError{code: exitInterrupted, err: fmt.Errorf("operation %s was cancelled", op.ID)}
+		text := fmt.Sprintf("operation %s was cancelled", op.ID)
+		if op.CancelCause != nil {
+			text += ": " + render.Failure(op.CancelCause)
+		}
+		return &exitError{code: exitInterrupted, err: errors.New(text)}
 	}
 	exit := &exitError{code: exitFailure}
 	if op.ExitCode != nil && *op.ExitCode > 0 && *op.ExitCode < 256 {

@@ -19,7 +19,7 @@ import (
 const keyActive = "active"
 
 func newKeysCommand(c *cli) *cobra.Command {
-	cmd := group("keys", "Create, list, rotate and revoke API keys",
+	cmd := group("keys", "Create, list, rotate, budget and revoke API keys",
 		`An API key says what its bearer may do: its scopes, in which projects, from which
 networks, and until when. Its secret is told once, and kept nowhere.
 
@@ -27,7 +27,8 @@ Where an ID is wanted, the name of a key does as well, as long as exactly one ke
 of that name is active; self is the key that rdev itself uses.`)
 	cmd.Aliases = []string{"key"}
 	cmd.AddCommand(
-		newKeysListCommand(c), newKeysGetCommand(c), newKeysCreateCommand(c), newKeysRotateCommand(c), newKeysRevokeCommand(c),
+		newKeysListCommand(c), newKeysGetCommand(c), newKeysCreateCommand(c), newKeysRotateCommand(c), newKeysBudgetCommand(c),
+		newKeysRevokeCommand(c),
 	)
 	return cmd
 }

@@ -21,7 +21,8 @@ this once. A key can only give what it has: its own scopes, in its own projects.
 
 Scopes are ` + strings.Join(scopes()[:5], ", ") + `,
 ` + strings.Join(scopes()[5:9], ", ") + `,
-` + strings.Join(scopes()[9:], ", ") + `.
+` + strings.Join(scopes()[9:13], ", ") + `,
+` + strings.Join(scopes()[13:], ", ") + `.
 "operations:*" stands for all that begin so, and admin for everything.`,
 		Example: `  RDEV_API_KEY=$(rdev keys create ci --scope commands:run,operations:read --project shop)
   rdev keys create bots --scope 'operations:*' --project 'ci-*' --allow-ip 10.0.0.0/8 --expires 720h
@@ -156,7 +157,8 @@ func parseExpiry(text string, now time.Time) (*time.Time, error) {
 func scopes() []string {
 	return []string{
 		"projects:read", "projects:write", "commands:run", "work:read", "work:write", "operations:read", "operations:cancel",
-		"webhooks:read", "webhooks:write", "credentials:read", "credentials:write", "keys:admin", "audit:read", "admin",
+		"operations:approve", "webhooks:read", "webhooks:write", "credentials:read", "credentials:write", "budgets:write", "keys:admin",
+		"audit:read", "admin",
 	}
 }
 

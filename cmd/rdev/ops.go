@@ -8,6 +8,7 @@ import (
 
 	"github.com/orchard9/rdev/cmd/rdev/internal/client"
 	"github.com/orchard9/rdev/cmd/rdev/internal/render"
+	"github.com/orchard9/rdev/libs/contract"
 )
 
 func newOpsCommand(c *cli) *cobra.Command {
@@ -45,7 +46,10 @@ func newOpsEventsCommand(c *cli) *cobra.Command {
 				return nil
 			}
 			var rows [][]string
-			for _, event := range events {
+			for i, event := range events {
+				if event.Type == contract.TypeProgressed && i+1 < len(events) && events[i+1].Type == event.Type {
+					continue // the next one tells all of it
+				}
 				details := render.Details(render.Event{
 					Type: event.Type, Time: event.Time, Operation: &event.Operation.Operation,
 				})

@@ -49,9 +49,12 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 			fmt.Fprintf(table, "%s\t%s\n", name, value)
 		}
 	}
-	state := c.style(out).State(op.State)
+	state := c.style(out).Standing(op)
 	if op.CancelRequested && !op.State.Ended() {
 		state += ", cancel requested"
+	}
+	if op.CancelCause != nil && op.Failure == nil {
+		state += ", " + render.Failure(op.CancelCause)
 	}
 	row("id", render.Line(op.ID))
 	row("kind", render.Line(op.Kind))
@@ -66,6 +69,13 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 		row("took", render.Took(now, op))
 		row("attempt", strconv.Itoa(op.Attempt))
 	}
+	row("waits", moment(now, op.WaitsSince))
+	if op.Waited > 0 {
+		row("waited", render.Span(contract.Duration(time.Duration(op.Waited).Round(time.Second))))
+	}
+	for _, a := range op.Approvals {
+		showApproval(row, now, a)
+	}
 	if op.ExitCode != nil {
 		row("exit code", render.Exit(op))
 	}
@@ -74,7 +84,11 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 	}
 	if result := op.Result; result != nil {
 		row("session", render.Line(result.Session))
-		row("usage", render.Usage(result.Usage))
+		usage := "usage"
+		if !op.State.Ended() {
+			usage = "so far"
+		}
+		row(usage, render.Progress(result))
 		row("branch", render.Line(result.Branch))
 		row("commit", render.Line(result.Commit))
 		row("text", render.Cut(render.Line(result.Text), 400))
@@ -86,6 +100,25 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 		row("seq", strconv.FormatUint(op.Seq, 10))
 	}
 	return table.Flush()
+}
+
+// showApproval writes what an approval is about and where it stands; of one that is
+// open all that the tool is to be given, which somebody has to judge.
+func showApproval(row func(name, value string), now time.Time, a contract.Approval) {
+	if a.State != contract.ApprovalOpen {
+		decided := ""
+		if a.DecidedAt != nil {
+			decided = ", " + render.Ago(now, a.DecidedAt)
+		}
+		row("approval", fmt.Sprintf("%s – %s%s", render.Approval(a), render.Decision(a), decided))
+		return
+	}
+	text := fmt.Sprintf("%s – open, %s", render.Approval(a), render.Expiry(now, a))
+	if a.ID != contract.ApprovalStart {
+		text = render.Line(a.ID) + ": " + text
+	}
+	row("approval", text)
+	row("input", render.Line(string(a.Input)))
 }
 
 // moment is a time and how long ago it was, "" where it has not come.

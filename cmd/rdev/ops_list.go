@@ -60,25 +60,33 @@ func newOpsListCommand(c *cli) *cobra.Command {
 	return cmd
 }
 
-// listOperations reads pages until there are as many as the filter's limit, or
-// with all, until there are no more. It tells whether there are.
+// listOperations is readPages of operations.
 func listOperations(ctx context.Context, api *client.Client, filter client.OperationFilter, all bool) ([]client.Operation, bool, error) {
-	operations, most := []client.Operation{}, filter.Limit
-	filter.Limit = min(most, contract.MaxPage)
-	for {
+	return readPages(filter.Limit, all, func(limit int, cursor string) ([]client.Operation, string, error) {
+		filter.Limit, filter.Cursor = limit, cursor
 		page, err := api.Operations(ctx, filter)
+		return page.Operations, page.NextCursor, err
+	})
+}
+
+// readPages reads pages until there are as many as most, 0 for one page, or with
+// all, until there are no more. It tells whether there are.
+func readPages[T any](most int, all bool, read func(limit int, cursor string) (page []T, next string, err error)) ([]T, bool, error) {
+	list, cursor := []T{}, ""
+	for {
+		page, next, err := read(min(most, contract.MaxPage), cursor)
 		if err != nil {
 			return nil, false, err
 		}
-		operations = append(operations, page.Operations...)
-		more := page.NextCursor != "" && page.NextCursor != filter.Cursor
-		if !all && most > 0 && len(operations) > most {
-			return operations[:most], true, nil
+		list = append(list, page...)
+		more := next != "" && next != cursor
+		if !all && most > 0 && len(list) > most {
+			return list[:most], true, nil
 		}
-		if !more || (!all && len(operations) >= most) {
-			return operations, more, nil
+		if !more || (!all && len(list) >= most) {
+			return list, more, nil
 		}
-		filter.Cursor = page.NextCursor
+		cursor = next
 	}
 }
 
@@ -95,7 +103,7 @@ func (c *cli) showOperations(cmd *cobra.Command, operations []client.Operation, 
 	var rows [][]string
 	for _, op := range operations {
 		rows = append(rows, []string{
-			render.Line(op.ID), render.Line(op.Kind), render.Line(op.Project), style.State(op.State),
+			render.Line(op.ID), render.Line(op.Kind), render.Line(op.Project), style.Standing(op.Operation),
 			render.Age(now, op.CreatedAt), render.Took(now, op.Operation), render.Exit(op.Operation),
 		})
 	}
@@ -103,10 +111,15 @@ func (c *cli) showOperations(cmd *cobra.Command, operations []client.Operation, 
 	if err := render.Table(out, header, rows); err != nil {
 		return err
 	}
+	c.noteMore(cmd, more)
+	return nil
+}
+
+// noteMore tells how to see what a list left out.
+func (c *cli) noteMore(cmd *cobra.Command, more bool) {
 	if more {
 		c.note(cmd, "there are more: --limit, --all")
 	}
-	return nil
 }
 
 // parseSince reads a time, or how long ago it was.

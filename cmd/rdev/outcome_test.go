@@ -40,6 +40,14 @@ func TestTheExitCodeIsTheCommandsAndNeverZeroForAFailure(t *testing.T) {
 	}
 }
 
+func TestAnOperationThatALimitCancelledSaysWhich(t *testing.T) {
+	op := contract.Operation{ID: "0192-1", State: contract.Cancelled, CancelCause: contract.NewFailure(contract.ClassBudget, "used up")}
+	var said bytes.Buffer
+	if code := report(&said, outcome(op)); code != exitInterrupted || said.String() != "rdev: operation 0192-1 was cancelled: budget: used up\n" {
+		t.Errorf("exit code %d, said %q", code, said.String())
+	}
+}
+
 func TestAReportOfAProblemTellsFieldsAndWhatToDo(t *testing.T) {
 	var said bytes.Buffer
 	problem := &client.Problem{

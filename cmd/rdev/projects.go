@@ -12,11 +12,12 @@ import (
 )
 
 func newProjectsCommand(c *cli) *cobra.Command {
-	cmd := group("projects", "Create, list, inspect and delete projects",
+	cmd := group("projects", "Create, list, inspect, budget and delete projects",
 		"A project is where work runs: a workspace with its runtime, its credentials and its resources.")
 	cmd.Aliases = []string{"project"}
 	cmd.AddCommand(
-		newProjectsListCommand(c), newProjectsGetCommand(c), newProjectsCreateCommand(c), newProjectsDeleteCommand(c),
+		newProjectsListCommand(c), newProjectsGetCommand(c), newProjectsCreateCommand(c), newProjectsBudgetCommand(c),
+		newProjectsDeleteCommand(c),
 	)
 	return cmd
 }

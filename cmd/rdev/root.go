@@ -79,7 +79,9 @@ the one that `+"`rdev up`"+` has started on this machine.`)
 	root.AddCommand(
 		newRunCommand(c),
 		newOpsCommand(c),
+		newApprovalsCommand(c),
 		newTailCommand(c),
+		newWebhooksCommand(c),
 		newProjectsCommand(c),
 		newKeysCommand(c),
 		newCredentialsCommand(c),

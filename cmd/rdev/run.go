@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,10 @@ are, byte for byte, and rdev exits with its exit code.
 Of an agent, what it says goes to stdout; what it does, its result and its cost
 go to stderr. A prompt or a script of "-" is read from stdin.
 
+With --needs-approval it does not start before somebody has approved it, and with
+--ask an agent waits for that before each tool that changes something: see
+` + "`rdev approvals`" + `.
+
 Ctrl-C asks for the cancel and keeps following to the end; Ctrl-C again leaves.
 Without -p, the project is RDEV_PROJECT, or the only one there is.
 
@@ -30,6 +35,8 @@ cancelled, 2 for a mistake in the command line.`,
   rdev run --script-file deploy.sh
   rdev run --agent claude-code "fix the failing test"
   rdev run --agent opencode --session ses_1 --cost 2.50 - < prompt.md
+  rdev run --agent claude-code --ask "upgrade the dependencies"
+  rdev run --needs-approval --approval-timeout 4h -- make release
   rdev run --git clone --repo https://git.example.com/shop.git --depth 1
   rdev run --git commit --message "Fix the cart"
   id=$(rdev run --detach -- make release); rdev ops output "$id"`,
@@ -45,15 +52,20 @@ cancelled, 2 for a mistake in the command line.`,
 	flags.StringArrayVar(&o.credentials, "credential", nil, "name of a stored secret for its environment (repeatable)")
 	flags.BoolVarP(&o.detach, "detach", "d", false, "print the operation's ID and leave")
 	flags.StringVar(&o.key, "idempotency-key", "", "do it once for this key, however often this is run")
+	flags.BoolVar(&o.needsApproval, "needs-approval", false, "do not start before somebody has approved it")
+	flags.DurationVar(&o.approvalTimeout, "approval-timeout", 0, "how long an approval may take, up to 168h (24h)")
+	flags.StringVar(&o.approvalDefault, "approval-default", "", "what is decided after that: denied or approved (denied)")
 	flags.StringVar(&o.script, "script", "", "script for /bin/sh")
 	flags.StringVar(&o.scriptFile, "script-file", "", "file with a script, - for stdin")
 
 	flags.StringVar(&o.agent.Provider, "agent", "", "give PROMPT to this agent: claude-code, opencode, codex, gemini")
 	flags.StringVar(&o.agent.Model, "model", "", "agent: model to use")
 	flags.StringVar(&o.agent.Session, "session", "", "agent: session to go on with")
+	flags.BoolVar(&o.ask, "ask", false, "agent: ask for an approval of each tool that changes something")
 	flags.DurationVar(&o.wall, "wall", 0, "agent: most time it may take")
 	flags.DurationVar(&o.silence, "silence", 0, "agent: longest time without a sign of life")
 	flags.IntVar(&o.agent.Limits.Turns, "turns", 0, "agent: most calls of its model")
+	flags.Int64Var(&o.agent.Limits.Tokens, "max-tokens", 0, "agent: most tokens in and out, without those from a cache")
 	flags.Float64Var(&o.agent.Limits.CostUSD, "cost", 0, "agent: most it may cost, in USD")
 
 	flags.StringVar(&o.git.Verb, "git", "", "git verb: clone, checkout, branch, status, diff, commit, push, log")
@@ -68,6 +80,8 @@ cancelled, 2 for a mistake in the command line.`,
 	flags.StringVar(&o.git.Author, "author", "", `git: author of the commit, "Name <mail>"`)
 	flags.StringVar(&o.git.Remote, "remote", "", "git: where to push")
 	flags.BoolVar(&o.git.Force, "force", false, "git: push over what is there, with lease")
+	must(cmd.RegisterFlagCompletionFunc("approval-default", cobra.FixedCompletions(
+		[]cobra.Completion{string(contract.ApprovalDenied), string(contract.ApprovalApproved)}, cobra.ShellCompDirectiveNoFileComp)))
 	must(cmd.RegisterFlagCompletionFunc("git", cobra.FixedCompletions(contract.GitVerbs(), cobra.ShellCompDirectiveNoFileComp)))
 	must(cmd.RegisterFlagCompletionFunc("agent", cobra.FixedCompletions(
 		[]cobra.Completion{"claude-code", "opencode", "codex", "gemini"}, cobra.ShellCompDirectiveNoFileComp)))
@@ -97,6 +111,9 @@ func (c *cli) run(cmd *cobra.Command, o *runFlags, args []string) error {
 		c.note(cmd, "this is operation %s, which the idempotency key has started before", accepted.ID)
 	}
 	if o.detach {
+		for _, line := range (&waits{}).news(accepted.Operation.Operation, time.Now()) {
+			c.note(cmd, "%s", line)
+		}
 		if c.json() {
 			return writeJSON(cmd.OutOrStdout(), accepted.Operation)
 		}

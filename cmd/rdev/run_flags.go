@@ -23,15 +23,20 @@ type runFlags struct {
 	env, credentials      []string
 	detach                bool
 
+	needsApproval   bool
+	approvalTimeout time.Duration
+	approvalDefault string
+
 	script, scriptFile string
 	agent              contract.Agent
+	ask                bool
 	wall, silence      time.Duration
 	git                contract.Git
 }
 
 // Flags that say what kind of command it is, and those that only one kind knows.
 const (
-	agentOnly = "model session wall silence turns cost"
+	agentOnly = "model session ask wall silence turns max-tokens cost"
 	gitOnly   = "repo ref message name create depth limit path author remote force"
 )
 
@@ -52,6 +57,9 @@ func (o *runFlags) command(cmd *cobra.Command, args []string) (client.Command, e
 	if err != nil {
 		return command, err
 	}
+	if err := o.approvals(cmd, &command); err != nil {
+		return command, err
+	}
 	command.Kind = "shell"
 	switch kind {
 	case "agent":
@@ -69,6 +77,29 @@ func (o *runFlags) command(cmd *cobra.Command, args []string) (client.Command, e
 		command.Shell = &contract.Shell{Argv: args}
 	}
 	return command, err
+}
+
+// approvals sets what the command waits for, and for how long.
+func (o *runFlags) approvals(cmd *cobra.Command, command *client.Command) error {
+	for _, name := range []string{"approval-timeout", "approval-default"} {
+		if cmd.Flags().Changed(name) && !o.needsApproval && !o.ask {
+			return usagef(cmd, "--%s goes with --needs-approval or --ask only", name)
+		}
+	}
+	if cmd.Flags().Changed("approval-timeout") && o.approvalTimeout <= 0 {
+		return usagef(cmd, "--approval-timeout %s is no time to wait", o.approvalTimeout)
+	}
+	if o.needsApproval {
+		command.Approval = contract.ApprovalRequired
+	}
+	command.ApprovalTimeout = contract.Duration(o.approvalTimeout)
+	command.ApprovalDefault = contract.ApprovalState(o.approvalDefault)
+	switch command.ApprovalDefault {
+	case "", contract.ApprovalApproved, contract.ApprovalDenied:
+		return nil
+	case contract.ApprovalOpen, contract.ApprovalWithdrawn:
+	}
+	return usagef(cmd, "--approval-default %s is not known: denied or approved", o.approvalDefault)
 }
 
 // kind is the one flag that says what to run, "" for a plain command.
@@ -105,6 +136,9 @@ func (o *runFlags) agentCommand(cmd *cobra.Command, args []string) (*contract.Ag
 	}
 	agent := o.agent
 	agent.Limits.Wall, agent.Limits.Silence = contract.Duration(o.wall), contract.Duration(o.silence)
+	if o.ask {
+		agent.Permissions = contract.PermissionsAsk
+	}
 	agent.Prompt = args[0]
 	if agent.Prompt == "-" {
 		text, err := io.ReadAll(cmd.InOrStdin())

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -20,7 +22,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/script, each against a gateway of its own with the
-// project shop. Commands of theirs, beside those of testscript and rdev:
+// project shop, and with a receiver of webhooks at $RECEIVER. Commands of theirs, beside those of testscript and rdev:
 //
 //	await METHOD PATH [N]  waits until the gateway has seen N such requests, 1
 //	seen METHOD PATH N     wants exactly N requests; PATH is a regular expression
@@ -28,6 +30,9 @@ func TestMain(m *testing.M) {
 //	fault PATH STATUS [CODE DETAIL]
 //	                       fails the next request of PATH; status 0 cuts it, late
 //	                       does so after its effect
+//	expire OPERATION APPROVAL
+//	                       lets the time of an approval run out
+//	sent METHOD PATH BODY  wants the body of the last such request to be this
 //	holds PROJECT NAME FILE
 //	                       wants the value of a credential, "" for no project
 func TestScripts(t *testing.T) {
@@ -44,6 +49,9 @@ func TestScripts(t *testing.T) {
 			env.Values[gatewayKey{}] = gateway
 			env.Setenv("RDEV_API_URL", gateway.Server.URL)
 			env.Setenv("RDEV_API_KEY", gatewaytest.Key)
+			receiver := httptest.NewServer(http.HandlerFunc(receive))
+			env.Defer(receiver.Close)
+			env.Setenv("RECEIVER", receiver.URL)
 			env.Setenv("GATEWAY", gateway.Server.URL)
 			env.Setenv("KEY", gatewaytest.Key)
 			env.Setenv("RDEV_HOME", filepath.Join(env.WorkDir, "rdev-home"))
@@ -86,6 +94,20 @@ func TestScripts(t *testing.T) {
 				}
 				gatewayOf(ts).Fail(fault)
 			},
+			"expire": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(gatewayOf(ts).Expire(args[0], args[1]))
+			},
+			"sent": func(ts *testscript.TestScript, _ bool, args []string) {
+				body := ""
+				for _, request := range gatewayOf(ts).Requests() {
+					if request.Method == args[0] && request.Path == args[1] {
+						body = request.Body
+					}
+				}
+				if body != args[2] {
+					ts.Fatalf("%s %s was sent %s, want %s", args[0], args[1], body, args[2])
+				}
+			},
 			"holds": func(ts *testscript.TestScript, _ bool, args []string) {
 				value, known := gatewayOf(ts).Credential(args[0], args[1])
 				if want := ts.ReadFile(args[2]); !known || value != want {
@@ -104,6 +126,13 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+// receive takes what it is sent, but for /down.
+func receive(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/down" {
+		http.Error(w, "oh\x1b[2J no", http.StatusInternalServerError)
+	}
 }
 
 func exitCode(err error) int {

@@ -65,6 +65,6 @@ func viewOf(event client.Event) render.Event {
 	}
 	return render.Event{
 		Seq: event.Seq, Time: event.Time, Entity: event.Entity, Type: event.Type, ID: event.ID,
-		Project: event.Project, Actor: event.Actor, Operation: op,
+		Project: event.Project, Actor: event.Actor, Operation: op, Budget: event.Budget,
 	}
 }

@@ -2,7 +2,8 @@
 // where that is safe, and event streams that go on after a cut.
 //
 // Every request that changes something carries an Idempotency-Key, the same on
-// each try, so a retry can not do the work twice.
+// each try, so a retry can not do the work twice; what would be done twice even so
+// is tried once.
 package client
 
 import (
@@ -87,6 +88,7 @@ type call struct {
 	body   any           // sent as JSON unless nil
 	key    string        // Idempotency-Key; one is made where empty
 	wait   time.Duration // asks the gateway to wait for the end of the operation
+	once   bool          // is not tried again: done twice it is not the same
 }
 
 // do makes the call, retries it where that is safe, and decodes the answer into
@@ -111,7 +113,7 @@ func (c *Client) do(ctx context.Context, call call, out any) (http.Header, error
 			return header, decode(call, body, out)
 		}
 		delay, again := c.again(ctx, try, err)
-		if !again {
+		if !again || call.once {
 			return header, err
 		}
 		if err := pause(ctx, delay); err != nil {
@@ -126,7 +128,8 @@ func (c *Client) once(ctx context.Context, call call, payload []byte) (int, http
 	if err != nil {
 		return 0, nil, nil, err
 	}
-	if call.method != http.MethodGet {
+	// With one, net/http itself would send a request again whose connection broke.
+	if call.method != http.MethodGet && !call.once {
 		request.Header.Set("Idempotency-Key", call.key)
 	}
 	if call.wait > 0 {

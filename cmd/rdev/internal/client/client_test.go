@@ -1,9 +1,11 @@
 package client_test
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,5 +182,61 @@ func TestAnAddressThatIsNoneIsRefused(t *testing.T) {
 		if _, err := client.New(client.Config{URL: url}); err == nil {
 			t.Errorf("%q was taken", url)
 		}
+	}
+}
+
+func TestADecisionThatWasCutIsMadeOnceAndAnotherIsRefused(t *testing.T) {
+	gateway, c := start(t, "shop")
+	command := shell("echo", "hi")
+	command.Approval = contract.ApprovalRequired
+	accepted, err := c.Run(t.Context(), "shop", command, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !accepted.Held || !accepted.Waits() {
+		t.Fatalf("it does not wait: %+v", accepted.Operation.Operation)
+	}
+	gateway.Fail(gatewaytest.Fault{Path: "/operations/" + accepted.ID + "/approvals/start", Late: true})
+	decided, err := c.Decide(t.Context(), accepted.ID, contract.ApprovalStart, client.Decision{Decision: client.Approve, Comment: "go"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, _ := decided.Approval(contract.ApprovalStart); a.State != contract.ApprovalApproved || a.Comment != "go" || decided.State != contract.Completed {
+		t.Errorf("%s after %+v, want it completed", decided.State, a)
+	}
+	_, err = c.Decide(t.Context(), accepted.ID, contract.ApprovalStart, client.Decision{Decision: client.Deny})
+	if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Code != string(contract.CodeConflict) {
+		t.Errorf("another decision: %v, want a conflict", err)
+	}
+}
+
+func TestABudgetWritesItselfAsItCame(t *testing.T) {
+	_, c := start(t, "shop")
+	want := contract.Budget{Day: contract.Spend{CostUSD: 20}, Most: contract.AgentLimits{Wall: contract.Duration(time.Hour)}}
+	set, err := c.SetProjectBudget(t.Context(), "shop", want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := c.ProjectBudget(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []client.Budget{set, read} {
+		if diff := cmp.Diff(want, got.Budget); diff != "" {
+			t.Error(diff)
+		}
+		text, err := json.Marshal(got)
+		if err != nil || !strings.Contains(string(text), `"most":{"wall":"1h0m0s"}`) {
+			t.Errorf("%s, %v", text, err)
+		}
+	}
+	for event, err := range c.Events(t.Context(), client.EventFilter{From: 1}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(&want, event.Budget); diff != "" || event.Entity != contract.EntityProject || event.ID != "shop" {
+			t.Errorf("%s %s: %s", event.Entity, event.ID, diff)
+		}
+		return
 	}
 }

@@ -21,6 +21,11 @@ type Command struct {
 	Env         map[string]string `json:"env,omitempty"`
 	Credentials []string          `json:"credentials,omitempty"`
 	Timeout     contract.Duration `json:"timeout,omitzero"`
+
+	// As of a contract.Command.
+	Approval        string                 `json:"approval,omitempty"`
+	ApprovalTimeout contract.Duration      `json:"approval_timeout,omitzero"`
+	ApprovalDefault contract.ApprovalState `json:"approval_default,omitempty"`
 }
 
 // Run starts a command in a project. The same idempotency key with the same

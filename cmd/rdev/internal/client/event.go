@@ -23,7 +23,13 @@ type Event struct {
 	Actor   string
 	Project string
 
-	Operation *Operation // of an operation's event: as it is after the event
+	EventID     string          // of the event itself
+	Source      string          // who wrote it, as /rdev/executor/…; "" where that is not known
+	Traceparent string          // W3C trace context, "" for none
+	Data        json.RawMessage // the entity after the event
+
+	Operation *Operation       // of an operation's event: as it is after the event
+	Budget    *contract.Budget // of what has a budget now: a project, a key
 
 	raw json.RawMessage
 }
@@ -39,15 +45,18 @@ type EventFilter struct {
 // own name or as data, the type as a word or in the form of CloudEvents.
 func (e *Event) UnmarshalJSON(data []byte) error {
 	var wire struct {
-		Seq       uint64          `json:"seq"`
-		Entity    string          `json:"entity"`
-		Type      string          `json:"type"`
-		Key       string          `json:"key"` // id of the entity
-		Time      time.Time       `json:"time"`
-		Actor     string          `json:"actor"`
-		Project   string          `json:"project"`
-		Operation *Operation      `json:"operation"`
-		Data      json.RawMessage `json:"data"`
+		Seq         uint64          `json:"seq"`
+		ID          string          `json:"id"`
+		Entity      string          `json:"entity"`
+		Type        string          `json:"type"`
+		Key         string          `json:"key"` // id of the entity
+		Time        time.Time       `json:"time"`
+		Actor       string          `json:"actor"`
+		Project     string          `json:"project"`
+		Source      string          `json:"source"`
+		Traceparent string          `json:"traceparent"`
+		Operation   *Operation      `json:"operation"`
+		Data        json.RawMessage `json:"data"`
 	}
 	if err := json.Unmarshal(data, &wire); err != nil {
 		return err
@@ -65,9 +74,18 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 			return fmt.Errorf("snapshot of event %d: %w", wire.Seq, err)
 		}
 	}
+	var holder struct {
+		Budget *contract.Budget `json:"budget"`
+	}
+	if kind == contract.TypeProjectBudgeted && len(wire.Data) > 0 {
+		if err := json.Unmarshal(wire.Data, &holder); err != nil {
+			return fmt.Errorf("budget of event %d: %w", wire.Seq, err)
+		}
+	}
 	*e = Event{
 		Seq: wire.Seq, Entity: wire.Entity, Type: kind, ID: wire.Key, Time: wire.Time,
-		Actor: wire.Actor, Project: wire.Project, Operation: wire.Operation,
+		Actor: wire.Actor, Project: wire.Project, Operation: wire.Operation, Budget: holder.Budget,
+		EventID: wire.ID, Source: wire.Source, Traceparent: wire.Traceparent, Data: wire.Data,
 		raw: append(json.RawMessage(nil), data...),
 	}
 	if op := wire.Operation; op != nil {

@@ -1,7 +1,6 @@
 // Package gatewaytest is a gateway for tests of its clients: it keeps projects,
-// operations, keys and credentials in memory, plays scripted commands, and can be
-// told to fail.
-// It speaks the REST contract over a real socket.
+// operations, keys, credentials, budgets and webhooks in memory, plays scripted
+// commands, and can be told to fail. It speaks the REST contract over a real socket.
 package gatewaytest
 
 import (
@@ -33,9 +32,13 @@ type Gateway struct {
 	requests   []Request
 	faults     []Fault
 
-	keys        []*apiKey                // in the order of their creation
-	secrets     int                      // how many were issued
-	credentials map[[2]string]credential // by project and name
+	keys        []*apiKey                  // in the order of their creation
+	secrets     int                        // how many were issued
+	credentials map[[2]string]credential   // by project and name
+	budgets     map[string]contract.Budget // by path of the project or key
+	used        map[string]contract.Spend  // today, by the same
+	webhooks    []*webhook                 // in the order of their creation
+	hooks       int                        // how many were made
 }
 
 // Streaming is the method of an entry that follows a GET among the requests:
@@ -64,21 +67,23 @@ type Fault struct {
 }
 
 type event struct {
-	Seq     uint64             `json:"seq"`
-	Entity  string             `json:"entity"`
-	Type    string             `json:"type"`
-	ID      string             `json:"id"`
-	Key     string             `json:"key"` // id of the entity
-	Time    time.Time          `json:"time"`
-	Actor   string             `json:"actor"`
-	Project string             `json:"project"`
-	Data    contract.Operation `json:"data"`
+	Seq     uint64    `json:"seq"`
+	Entity  string    `json:"entity"`
+	Type    string    `json:"type"`
+	ID      string    `json:"id"`
+	Key     string    `json:"key"` // id of the entity
+	Time    time.Time `json:"time"`
+	Actor   string    `json:"actor"`
+	Project string    `json:"project"`
+	Source  string    `json:"source,omitempty"`
+	Data    any       `json:"data"` // the entity after the event
 }
 
 // New starts a gateway with the projects given. Close it.
 func New(projects ...string) *Gateway {
 	g := &Gateway{
 		projects: projects, byKey: map[string]string{}, keys: []*apiKey{firstKey()}, credentials: map[[2]string]credential{},
+		budgets: map[string]contract.Budget{}, used: map[string]contract.Spend{},
 	}
 	g.changed = sync.NewCond(&g.mu)
 	mux := http.NewServeMux()
@@ -103,6 +108,9 @@ func New(projects ...string) *Gateway {
 	mux.HandleFunc("POST /keys/{key}/rotate", g.key(g.rotateKey))
 	mux.HandleFunc("DELETE /keys/{key}", g.key(g.revokeKey))
 	g.credentialRoutes(mux)
+	g.approvalRoutes(mux)
+	g.budgetRoutes(mux)
+	g.webhookRoutes(mux)
 	g.Server = httptest.NewServer(g.edge(mux))
 	return g
 }

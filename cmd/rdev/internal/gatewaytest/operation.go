@@ -21,6 +21,10 @@ type operation struct {
 	cuts    map[int]bool // cut the connection in the middle of this frame, once
 
 	stubborn bool // does not end when it is cancelled
+
+	acts int    // events of its agent so far
+	play func() // what follows the approval of its start
+	goOn func() // what follows the last decision about its tools
 }
 
 // past is one event of an operation's history.
@@ -39,7 +43,7 @@ type Frame struct {
 }
 
 // start adds an operation, or answers the one of the same idempotency key.
-func (g *Gateway) start(w http.ResponseWriter, r *http.Request, kind, project string, play func(*operation)) {
+func (g *Gateway) start(w http.ResponseWriter, r *http.Request, kind, project string, command *contract.Command, play func(*operation)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	key := r.Header.Get("Idempotency-Key")
@@ -49,13 +53,24 @@ func (g *Gateway) start(w http.ResponseWriter, r *http.Request, kind, project st
 		return
 	}
 	id := fmt.Sprintf("0192aaaa-0000-7000-8000-%012d", len(g.operations)+1)
-	op := &operation{cuts: map[int]bool{}, now: contract.Operation{ID: id, Kind: kind, Project: project, Actor: "key:test"}}
+	op := &operation{cuts: map[int]bool{}, now: contract.Operation{
+		ID: id, Kind: kind, Project: project, Actor: "key:test", Command: command,
+		Held: command != nil && command.Approval == contract.ApprovalRequired,
+	}}
 	g.operations = append(g.operations, op)
 	g.byKey[key] = id
 	g.change(op, contract.TypePending)
+	op.play = func() {
+		g.change(op, contract.TypeRunning)
+		play(op)
+	}
 	accepted := op.now
-	g.change(op, contract.TypeRunning)
-	play(op)
+	if op.now.Held {
+		g.ask(op, contract.Approval{ID: contract.ApprovalStart, Title: titleOf(command)})
+		accepted = op.now
+	} else {
+		op.play()
+	}
 	if r.Header.Get("Prefer") != "" && op.now.State.Ended() {
 		answer(w, http.StatusOK, op.now)
 		return
@@ -75,13 +90,21 @@ func (g *Gateway) change(op *operation, kind string) {
 		op.now.State, op.now.Attempt, op.now.StartedAt = contract.Running, 1, &at
 	case contract.TypeCancelRequested:
 		op.now.CancelRequested = true
+	case contract.TypeApprovalRequested, contract.TypeApprovalDecided, contract.TypeProgressed:
 	default:
-		op.now.State, op.now.FinishedAt = contract.State(kind), &at
+		op.now.State, op.now.FinishedAt, op.now.Held = contract.State(kind), &at, false
+		op.now.Approvals = slices.Clone(op.now.Approvals)
+		for i := range op.now.Approvals {
+			if a := &op.now.Approvals[i]; a.State == contract.ApprovalOpen {
+				a.State, a.DecidedAt = contract.ApprovalWithdrawn, &at
+			}
+		}
+		op.now.WaitsSince = nil
 	}
 	op.now.Seq = uint64(len(g.log) + 1)
 	happened := event{
 		Seq: op.now.Seq, Entity: "operation", Type: "operation." + kind, ID: fmt.Sprintf("event-%d", op.now.Seq),
-		Key: op.now.ID, Time: at, Actor: op.now.Actor, Project: op.now.Project, Data: op.now,
+		Key: op.now.ID, Time: at, Actor: op.now.Actor, Project: op.now.Project, Source: "/rdev/executor/test", Data: op.now,
 	}
 	g.log = append(g.log, happened)
 	op.history = append(op.history, past{op.now.Seq, kind, at, op.now})
@@ -154,6 +177,9 @@ func (g *Gateway) cancelOperation(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, op.now)
 	case op.now.State.Ended():
 		problem(w, http.StatusConflict, "CONFLICT", "the operation has ended: "+string(op.now.State))
+	case op.now.State == contract.Pending:
+		g.change(op, contract.TypeCancelled)
+		answer(w, http.StatusOK, op.now)
 	default:
 		g.change(op, contract.TypeCancelRequested)
 		answer(w, http.StatusAccepted, op.now)
@@ -183,16 +209,40 @@ func readBody(r *http.Request) []byte {
 	return body
 }
 
-// words are what a command says, whatever its kind.
-func words(body map[string]any) []string {
-	var all []string
-	if argv, ok := body["argv"].([]any); ok {
-		for _, word := range argv {
-			all = append(all, fmt.Sprint(word))
-		}
+// commandOf is the command of a request.
+func commandOf(kind string, body []byte) *contract.Command {
+	command := &contract.Command{}
+	var parts any
+	switch kind {
+	case "shell":
+		command.Shell = &contract.Shell{}
+		parts = command.Shell
+	case "git":
+		command.Git = &contract.Git{}
+		parts = command.Git
+	case "agent":
+		command.Agent = &contract.Agent{}
+		parts = command.Agent
 	}
-	if script, ok := body["script"].(string); ok {
-		all = strings.Fields(script)
+	_, _ = json.Unmarshal(body, command), json.Unmarshal(body, parts)
+	return command
+}
+
+// titleOf is a command in a line.
+func titleOf(command *contract.Command) string {
+	switch {
+	case command.Shell != nil:
+		return strings.Join(words(command.Shell), " ")
+	case command.Git != nil:
+		return "git " + command.Git.Verb
 	}
-	return all
+	return command.Agent.Provider + ": " + command.Agent.Prompt
+}
+
+// words are what a shell command says.
+func words(shell *contract.Shell) []string {
+	if shell.Script != "" {
+		return strings.Fields(shell.Script)
+	}
+	return shell.Argv
 }

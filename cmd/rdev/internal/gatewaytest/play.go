@@ -24,7 +24,11 @@ import (
 //	hang          runs until it is cancelled
 //	stubborn      runs for ever, cancelled or not
 //
-// git answers its request, agent says a few events.
+// git answers its request. An agent says a few events, uses Bash, and then, by its
+// prompt:
+//
+//	spend …       is ended by a budget
+//	two …         with permissions "ask": asks for two tools instead of one
 func (g *Gateway) createCommand(w http.ResponseWriter, r *http.Request) {
 	var body map[string]any
 	if err := json.Unmarshal(readBody(r), &body); err != nil {
@@ -36,17 +40,22 @@ func (g *Gateway) createCommand(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	kind := fmt.Sprint(body["kind"])
-	g.start(w, r, "command."+kind, r.PathValue("project"), func(op *operation) {
+	command := commandOf(kind, readBody(r))
+	spenders, ok := g.affords(w, r, command.Agent)
+	if !ok {
+		return
+	}
+	g.start(w, r, "command."+kind, r.PathValue("project"), command, func(op *operation) {
 		switch kind {
 		case "shell":
-			g.playShell(op, words(body))
+			g.playShell(op, words(command.Shell))
 		case "git":
 			said, _ := json.Marshal(body)
 			op.say(contract.OutputStdout, string(said)+"\n")
 			op.now.Result = &contract.Result{Commit: "0a1b2c3", Branch: "main"}
 			g.end(op, contract.TypeCompleted, 0, nil)
 		case "agent":
-			g.playAgent(op, fmt.Sprint(body["prompt"]))
+			g.playAgent(op, command.Agent, spenders)
 		}
 	})
 }
@@ -81,24 +90,6 @@ func (g *Gateway) playShell(op *operation, words []string) {
 		g.change(op, contract.TypeFailed)
 		return
 	}
-	g.end(op, contract.TypeCompleted, 0, nil)
-}
-
-func (g *Gateway) playAgent(op *operation, prompt string) {
-	cost := 0.0123
-	usage := &contract.Usage{InputTokens: 1200, OutputTokens: 34, CostUSD: &cost}
-	for i, said := range []contract.AgentEvent{
-		{Type: contract.AgentSession, Provider: "claude-code", Model: "sonnet", Session: "s-1"},
-		{Type: contract.AgentToolCall, Tool: "Bash", ToolCall: "t1", ToolKind: "execute", Input: json.RawMessage(`{"command":"ls -la"}`)},
-		{Type: contract.AgentToolResult, ToolCall: "t1", Status: contract.ToolCompleted, Output: "README\n"},
-		{Type: contract.AgentText, Text: "You said: " + prompt},
-		{Type: contract.AgentResult, Status: contract.AgentSucceeded, Turns: 2, Session: "s-1", Usage: usage, Text: "You said: " + prompt},
-	} {
-		said.Seq = i + 1
-		line, _ := json.Marshal(said)
-		op.add(contract.OutputAgent, string(line))
-	}
-	op.now.Result = &contract.Result{Text: "You said: " + prompt, Session: "s-1", Turns: 2, Usage: usage}
 	g.end(op, contract.TypeCompleted, 0, nil)
 }
 

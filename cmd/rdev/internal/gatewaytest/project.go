@@ -44,7 +44,7 @@ func (g *Gateway) createProject(w http.ResponseWriter, r *http.Request) {
 			map[string]string{"field": "slug", "message": "must be 1 to 40 of a-z, 0-9 and -"})
 		return
 	}
-	g.start(w, r, "project.create", body.Slug, func(op *operation) {
+	g.start(w, r, "project.create", body.Slug, nil, func(op *operation) {
 		g.projects = append(g.projects, body.Slug)
 		g.change(op, "completed")
 	})
@@ -56,7 +56,7 @@ func (g *Gateway) deleteProject(w http.ResponseWriter, r *http.Request) {
 		notFound(w, "project", slug)
 		return
 	}
-	g.start(w, r, "project.delete", slug, func(op *operation) {
+	g.start(w, r, "project.delete", slug, nil, func(op *operation) {
 		g.projects = slices.DeleteFunc(g.projects, func(s string) bool { return s == slug })
 		g.change(op, "completed")
 	})

@@ -39,7 +39,7 @@ func (a *Agent) Write(event contract.AgentEvent) error {
 	case contract.AgentToolResult:
 		return a.toolResult(event)
 	case contract.AgentPermission:
-		return a.note(a.Style.Warn("? " + Line(first(event.Tool, "permission")) + ": " + Cut(Line(first(event.Message, event.Title)), widest)))
+		return a.note(a.Style.Warn("? " + Line(first(event.Tool, "permission")) + ": " + Cut(first(Line(first(event.Message, event.Title)), toolSummary(event)), widest)))
 	case contract.AgentRetry:
 		return a.note(a.Style.Warn(retry(event)))
 	case contract.AgentNotice:
@@ -139,7 +139,7 @@ func Usage(usage *contract.Usage) string {
 		return ""
 	}
 	in := usage.InputTokens + usage.CacheReadTokens + usage.CacheWriteTokens
-	text := fmt.Sprintf("%s tokens in, %s out", thousands(in), thousands(usage.OutputTokens))
+	text := fmt.Sprintf("%s tokens in, %s out", Thousands(in), Thousands(usage.OutputTokens))
 	if usage.CostUSD != nil {
 		text += fmt.Sprintf(" · $%.4f", *usage.CostUSD)
 	}
@@ -201,12 +201,12 @@ func count(n int64, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// thousands is a number with its groups apart: 1,234,567.
-func thousands(n int64) string {
+// Thousands is a number with its groups apart: 1,234,567.
+func Thousands(n int64) string {
 	if n < 1000 {
 		return strconv.FormatInt(n, 10)
 	}
-	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
+	return fmt.Sprintf("%s,%03d", Thousands(n/1000), n%1000)
 }
 
 func first(a, b string) string {

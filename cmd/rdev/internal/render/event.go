@@ -19,6 +19,7 @@ type Event struct {
 	Actor   string
 
 	Operation *contract.Operation // of an operation's event
+	Budget    *contract.Budget    // of a project or key that has another one
 }
 
 // Event writes the line: sequence, time of day, what happened, to what, details.
@@ -30,14 +31,16 @@ func (s Style) Event(event Event) string {
 		paint = s.Good
 	case contract.TypeFailed:
 		paint = s.Bad
-	case contract.TypeCancelled, contract.TypeCancelRequested, contract.TypeProjectDeleted, contract.TypeProjectDeleting:
+	case contract.TypeCancelled, contract.TypeCancelRequested, contract.TypeApprovalRequested, contract.TypeProjectDeleted, contract.TypeProjectDeleting:
 		paint = s.Warn
-	case contract.TypeRunning:
+	case contract.TypeRunning, contract.TypeApprovalDecided:
 		paint = s.Mark
+	case contract.TypeProgressed:
+		paint = s.Dim
 	}
 	line := fmt.Sprintf("%s  %s  %s  %-16s  %s",
 		s.Dim(fmt.Sprintf("%8d", event.Seq)), event.Time.Local().Format(time.TimeOnly),
-		paint(fmt.Sprintf("%-26s", name)), Line(first(event.Project, "-")), Line(event.ID))
+		paint(fmt.Sprintf("%-28s", name)), Line(first(event.Project, "-")), Line(event.ID))
 	if details := Details(event); details != "" {
 		line += "  " + s.Dim(details)
 	}
@@ -48,13 +51,33 @@ func (s Style) Event(event Event) string {
 func Details(event Event) string {
 	op := event.Operation
 	if op == nil {
-		return Line(event.Actor)
+		budget := ""
+		// An event of a key need not show its budget.
+		if event.Type == contract.TypeProjectBudgeted && (event.Budget != nil || event.Entity == contract.EntityProject) {
+			budget = Budget(event.Budget)
+		}
+		return join(event.Actor, budget)
 	}
 	switch event.Type {
 	case contract.TypePending:
 		return join(op.Kind, event.Actor)
 	case contract.TypeRunning:
 		return join(op.Kind, fmt.Sprintf("attempt %d", op.Attempt), op.Executor)
+	case contract.TypeProgressed:
+		return join(op.Kind, Progress(op.Result))
+	case contract.TypeApprovalRequested:
+		if n := len(op.Approvals); n > 0 {
+			asked := op.Approvals[n-1]
+			return join(op.Kind, Approval(asked), Expiry(event.Time, asked))
+		}
+	case contract.TypeApprovalDecided:
+		if decided, found := decidedLast(op); found {
+			return join(op.Kind, Approval(decided), Decision(decided))
+		}
+	case contract.TypeCancelRequested:
+		if op.CancelCause != nil {
+			return join(op.Kind, Failure(op.CancelCause))
+		}
 	}
 	facts := []string{op.Kind}
 	if op.ExitCode != nil {

@@ -27,6 +27,8 @@ func TestAnAgentsWordsGoOutAndItsDeedsAreNotes(t *testing.T) {
 		{Type: contract.AgentToolCall, Tool: "TodoWrite", Input: json.RawMessage(`{"todos":[1]}`)},
 		{Type: contract.AgentToolResult, Status: contract.ToolCompleted},
 		{Type: contract.AgentToolResult, Status: contract.ToolDenied, Output: "no"},
+		{Type: contract.AgentPermission, Tool: "Write", Input: json.RawMessage(`{"file_path":"hello.txt","content":"x"}`)},
+		{Type: contract.AgentPermission, Tool: "Bash", Message: "Clean up", Input: json.RawMessage(`{"command":"rm -rf build"}`)},
 		{Type: contract.AgentRetry, Attempt: 2, MaxRetries: 10, DelayMS: 1234, HTTPStatus: 529, Message: "overloaded"},
 		{Type: contract.AgentUsage, Usage: &contract.Usage{}},
 		{Type: contract.AgentError, Message: "broken"},
@@ -50,6 +52,8 @@ func TestAnAgentsWordsGoOutAndItsDeedsAreNotes(t *testing.T) {
 → TodoWrite {"todos":[1]}
   ✓
   ⊘ denied no
+? Write: hello.txt
+? Bash: Clean up
 ↻ try 2 of 10 in 1.2s, HTTP 529: overloaded
 ✗ broken
 ✓ succeeded · 3 turns · 1,000,234 tokens in, 999 out · $1.5000 · session s-1
@@ -141,7 +145,7 @@ func TestAnEventIsOneLine(t *testing.T) {
 			Failure: contract.NewFailure(contract.ClassUser, "exit status 3\n"),
 		},
 	}
-	want := "    4711  12:00:03  operation.failed            shop              0192-1  command.shell · exit 3 · 2s · user: exit status 3"
+	want := "    4711  12:00:03  operation.failed              shop              0192-1  command.shell · exit 3 · 2s · user: exit status 3"
 	if diff := cmp.Diff(want, render.Style{}.Event(event)); diff != "" {
 		t.Error(diff)
 	}
@@ -154,6 +158,77 @@ func TestWhenSomethingIsCanLieBehindAheadOrNowhere(t *testing.T) {
 	} {
 		if got := render.Ago(now, then); got != want {
 			t.Errorf("%v is %q, want %q", then, got, want)
+		}
+	}
+}
+
+func TestEventsOfApprovalsAndBudgetsSayWhatMatters(t *testing.T) {
+	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	cost := 0.5
+	write := contract.Approval{ID: "t1", State: contract.ApprovalOpen, Tool: "Write", Title: "Write hello.txt", ExpiresAt: at.Add(4 * time.Hour), Default: contract.ApprovalDenied}
+	decided := func(a contract.Approval, state contract.ApprovalState, by, comment string, ago time.Duration) contract.Approval {
+		a.State, a.DecidedBy, a.Comment, a.DecidedAt = state, by, comment, new(at.Add(-ago))
+		return a
+	}
+	start := decided(contract.Approval{ID: contract.ApprovalStart, Title: "claude-code: fix\nit"}, contract.ApprovalApproved, "key:boss", "", time.Hour)
+	for want, event := range map[string]render.Event{
+		"command.agent · Write hello.txt · in 4h, then denied": {
+			Type: contract.TypeApprovalRequested, Operation: &contract.Operation{Approvals: []contract.Approval{start, write}},
+		},
+		"command.agent · Write hello.txt · in 24h, then approved": {
+			Type: contract.TypeApprovalRequested, Operation: &contract.Operation{Approvals: []contract.Approval{
+				{ID: "t1", Title: "Write hello.txt", Tool: "Write", ExpiresAt: at.Add(24*time.Hour - time.Second), Default: contract.ApprovalApproved},
+			}},
+		},
+		"command.agent · start: claude-code: fix it · approved by key:boss": {
+			Type: contract.TypeApprovalDecided, Operation: &contract.Operation{Approvals: []contract.Approval{start, write}},
+		},
+		"command.agent · Write hello.txt · denied by rdev: nobody decided within 4h0m0s": {
+			Type:      contract.TypeApprovalDecided,
+			Operation: &contract.Operation{Approvals: []contract.Approval{decided(write, contract.ApprovalDenied, "rdev", "nobody decided within 4h0m0s", 0), start}},
+		},
+		"command.agent · Write hello.txt · not needed any more": {
+			Type:      contract.TypeApprovalDecided,
+			Operation: &contract.Operation{Approvals: []contract.Approval{start, decided(write, contract.ApprovalWithdrawn, "", "", 0)}},
+		},
+		"command.agent · 1 turn · 1,000 tokens in, 5 out · $0.5000": {
+			Type:      contract.TypeProgressed,
+			Operation: &contract.Operation{Result: &contract.Result{Turns: 1, Usage: &contract.Usage{InputTokens: 1000, OutputTokens: 5, CostUSD: &cost}}},
+		},
+		"command.agent · budget: used up": {
+			Type: contract.TypeCancelRequested, Operation: &contract.Operation{CancelCause: contract.NewFailure(contract.ClassBudget, "used up")},
+		},
+		"key:boss · a day $20.00, 1,000,000 tokens · default 50 turns, wall 1h30m · at most $0.0123, silence 1m30s": {
+			Type: contract.TypeProjectBudgeted, Actor: "key:boss", Budget: &contract.Budget{
+				Day:     contract.Spend{CostUSD: 20, Tokens: 1_000_000},
+				Default: contract.AgentLimits{Turns: 50, Wall: contract.Duration(90 * time.Minute)},
+				Most:    contract.AgentLimits{CostUSD: 0.0123, Silence: contract.Duration(90 * time.Second)},
+			},
+		},
+		"key:boss · no budget": {Entity: contract.EntityProject, Type: contract.TypeProjectBudgeted, Actor: "key:boss"},
+		"key:boss":             {Entity: contract.EntityKey, Type: contract.TypeKeyBudgeted, Actor: "key:boss"},
+	} {
+		event.Time = at
+		if event.Operation != nil {
+			event.Operation.Kind = contract.KindAgent
+		}
+		if diff := cmp.Diff(want, render.Details(event)); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestSpansAndMoneyAreShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		90 * time.Second: "1m30s", 10 * time.Second: "10s", 10 * time.Minute: "10m", 20 * time.Hour: "20h", 61 * time.Minute: "1h1m", time.Hour + time.Second: "1h0m1s",
+	} {
+		if got := render.Span(contract.Duration(d)); got != want {
+			t.Errorf("%v is %q, want %q", time.Duration(d), got, want)
+		}
+	}
+	for usd, want := range map[float64]string{20: "$20.00", 2.5: "$2.50", 0: "$0.00", 0.0123: "$0.0123", 1.005: "$1.005"} {
+		if got := render.Money(usd); got != want {
+			t.Errorf("%v is %q, want %q", usd, got, want)
 		}
 	}
 }
