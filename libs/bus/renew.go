@@ -22,8 +22,8 @@ func RunRenewals(ctx context.Context, log *slog.Logger, all func(context.Context
 			log.Warn("what the log is about to forget is looked for again", "error", err)
 			pause = renewAgain
 		}
-		if wait(ctx, pause) != nil {
-			return nil
+		if err := wait(ctx, pause); err != nil {
+			return nil //nolint:nilerr // it was told to end
 		}
 	}
 }

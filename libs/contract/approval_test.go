@@ -98,7 +98,8 @@ func TestTheTimeThatAnOperationWaitsIsCountedOnce(t *testing.T) {
 
 func TestTheEndWithdrawsWhatIsOpen(t *testing.T) {
 	for _, end := range []contract.Change{
-		contract.OperationCompleted{Attempt: 1, At: at(9)}, contract.OperationCancelled{At: at(9)},
+		contract.OperationCompleted{Attempt: 1, At: at(9)},
+		contract.OperationCancelled{At: at(9)},
 		contract.OperationFailed{At: at(9), Failure: contract.NewFailure(contract.ClassUser, "no")},
 	} {
 		op := running(t, asked("x", 1), asked("y", 2), decided("x", contract.ApprovalApproved, 3), end)

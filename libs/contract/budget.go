@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -66,9 +67,9 @@ func (asked AgentLimits) Exceeds(most AgentLimits) (field, limit string) {
 	case most.Silence > 0 && asked.Silence > most.Silence:
 		return "silence", time.Duration(most.Silence).String()
 	case most.Turns > 0 && asked.Turns > most.Turns:
-		return "turns", fmt.Sprint(most.Turns)
+		return "turns", strconv.Itoa(most.Turns)
 	case most.Tokens > 0 && asked.Tokens > most.Tokens:
-		return "tokens", fmt.Sprint(most.Tokens)
+		return "tokens", strconv.FormatInt(most.Tokens, 10)
 	case most.CostUSD > 0 && asked.CostUSD > most.CostUSD:
 		return "cost_usd", fmt.Sprint(most.CostUSD)
 	}

@@ -134,7 +134,7 @@ func (a *App) accept(ctx context.Context, asker Asker, op contract.Operation, al
 			Detail: fmt.Sprintf("the request takes %d bytes in the log, of %d that it may; put long texts into files", len(request), maxRequest),
 		}
 	}
-	op.ID, op.Actor, op.RequestHash, op.CreatedAt = requestID(asker), asker.Actor, hashOf(request), time.Now().UTC()
+	op.ID, op.Actor, op.RequestHash, op.CreatedAt = asker.RequestID(), asker.Actor, hashOf(request), time.Now().UTC()
 	op.Traceparent, op.Key = asker.Traceparent, asker.Key
 	refused := allowed(&op)
 	if refused == nil {
@@ -185,11 +185,13 @@ func (a *App) replay(ctx context.Context, asker Asker, op contract.Operation, re
 // namespace is of the ids that are made of idempotency keys.
 const namespace = "6f7264e2-5d6b-5d35-9d0e-0b1f1d1c7a11"
 
-func requestID(asker Asker) string {
-	if asker.IdempotencyKey == "" {
+// RequestID is the id of what a request makes: a new one, or with an idempotency key
+// the same each time that the API key comes with it.
+func (a Asker) RequestID() string {
+	if a.IdempotencyKey == "" {
 		return uuid.Must(uuid.NewV7()).String()
 	}
-	return uuid.NewSHA1(uuid.MustParse(namespace), []byte(asker.Key+"\x00"+asker.IdempotencyKey)).String()
+	return uuid.NewSHA1(uuid.MustParse(namespace), []byte(a.Key+"\x00"+a.IdempotencyKey)).String()
 }
 
 // encodeRequest is what was asked for, whatever the order of its fields was.

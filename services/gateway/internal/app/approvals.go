@@ -27,7 +27,7 @@ func (a *App) Decide(ctx context.Context, asker Asker, id, approval string, want
 	if want.Approved {
 		state = contract.ApprovalApproved
 	}
-	request := requestID(asker)
+	request := asker.RequestID()
 	replayed := false
 	op, err := a.Operations.Update(ctx, id, func(op contract.Operation) (contract.Change, error) {
 		now, there := op.Approval(approval)
@@ -62,7 +62,7 @@ func (a *App) Decide(ctx context.Context, asker Asker, id, approval string, want
 func decidedBefore(a contract.Approval) string {
 	switch {
 	case a.State == contract.ApprovalWithdrawn:
-		return fmt.Sprintf("the approval is not needed any more since %s", stamp(*a.DecidedAt))
+		return "the approval is not needed any more since " + stamp(*a.DecidedAt)
 	case a.DecidedBy == contract.ApprovalActor:
 		return fmt.Sprintf("the approval expired at %s, and is %s", stamp(a.ExpiresAt), a.State)
 	}

@@ -51,7 +51,7 @@ func (k *Keys) Create(ctx context.Context, asker Asker, by domain.Grant, want Ne
 	if err != nil {
 		return IssuedKey{}, err
 	}
-	id := requestID(asker)
+	id := asker.RequestID()
 	if _, _, there := k.Ring.get(id); !there {
 		for _, other := range k.Ring.list(func(other contract.Key, _ domain.Grant) bool { return other.Name == want.Name }) {
 			if KeyState(other, time.Now()) == KeyActive {
@@ -104,7 +104,7 @@ func (k *Keys) issue(ctx context.Context, asker Asker, id, hash string, decide f
 	if err != nil {
 		return IssuedKey{}, fmt.Errorf("make a secret: %w", err)
 	}
-	fresh := contract.KeySecret{Prefix: prefix, Hash: k.Pepper.Hash(text), Request: requestID(asker), RequestHash: hash}
+	fresh := contract.KeySecret{Prefix: prefix, Hash: k.Pepper.Hash(text), Request: asker.RequestID(), RequestHash: hash}
 	key, err := k.Log.UpdateKey(ctx, id, func(now *contract.Key) (string, contract.Key, error) { return decide(now, fresh) })
 	if err != nil {
 		return IssuedKey{}, err

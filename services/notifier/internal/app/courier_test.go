@@ -19,6 +19,7 @@ const done = "operation.completed"
 
 func TestEventsArriveInOrderOnceEach(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
+		t.Helper()
 		w.happen(5, done)
 		w.hook("all", "*")
 		w.hook("some", "project.*")
@@ -54,6 +55,7 @@ func (w *world) proveNoGap(id string) {
 
 func TestAReceiverThatIsDownForAnHourGetsEverythingInOrder(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
+		t.Helper()
 		var up atomic.Bool
 		up.Store(true)
 		w.answer = func(id string, _ *app.Event) app.Outcome {
@@ -96,6 +98,7 @@ func TestNothingIsLostWhereverAProcessDies(t *testing.T) {
 		for nth := 1; nth <= 5; nth += 2 {
 			t.Run(fmt.Sprint(point, " ", nth), func(t *testing.T) {
 				inWorld(t, func(t *testing.T, w *world) {
+					t.Helper()
 					w.hook("one", "*")
 					w.hook("two", "*")
 					count := 0
@@ -148,6 +151,7 @@ func (w *world) checkAtLeastOnce(id string, n uint64) {
 
 func TestATableThatIsAwayStopsDeliveriesSoonAndLosesNone(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
+		t.Helper()
 		w.hook("one", "*")
 		w.mu.Lock()
 		w.away = errors.New("the database is away")
@@ -169,6 +173,7 @@ func TestATableThatIsAwayStopsDeliveriesSoonAndLosesNone(t *testing.T) {
 
 func TestAnEventThatAnEndpointDoesNotWantIsADeadLetter(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
+		t.Helper()
 		w.answer = func(_ string, e *app.Event) app.Outcome {
 			if e.Seq == 2 {
 				return app.Outcome{Status: 400, Excerpt: "no such field"}
@@ -206,6 +211,7 @@ func TestAnEventThatAnEndpointDoesNotWantIsADeadLetter(t *testing.T) {
 
 func TestAnEndpointThatIsGoneOrFailsForDaysIsDisabled(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
+		t.Helper()
 		answers := map[string]app.Outcome{"gone": {Status: 410}, "broken": {Status: 500}}
 		w.answer = func(id string, _ *app.Event) app.Outcome {
 			w.mu.Lock()
@@ -263,6 +269,7 @@ func TestAnEndpointThatIsGoneOrFailsForDaysIsDisabled(t *testing.T) {
 
 func TestAnEndpointThatIsSetBackGetsEverythingAgainInOrder(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
+		t.Helper()
 		w.hook("one", "*")
 		w.happen(300, done)
 		w.settle()
@@ -281,6 +288,7 @@ func TestAnEndpointThatIsSetBackGetsEverythingAgainInOrder(t *testing.T) {
 
 func TestAChangeOfWhatIsWantedHoldsFromThenOn(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
+		t.Helper()
 		w.hook("one", "project.*")
 		w.happen(3, done)
 		w.alter("one", func(e *app.Endpoint) { e.Webhook.Events = []string{"operation.*"} })
@@ -309,6 +317,7 @@ func TestAChangeOfWhatIsWantedHoldsFromThenOn(t *testing.T) {
 
 func TestARateIsKept(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
+		t.Helper()
 		w.hook("one", "*")
 		w.alter("one", func(e *app.Endpoint) { e.Webhook.Rate = 2 })
 		begin := time.Now()
@@ -324,6 +333,7 @@ func TestARateIsKept(t *testing.T) {
 // One that hangs costs the others nothing, however many there are of its kind.
 func TestEndpointsThatHangHoldUpNobody(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
+		t.Helper()
 		w.answer = func(id string, _ *app.Event) app.Outcome {
 			if id != "well" {
 				time.Sleep(10 * time.Second)
@@ -356,6 +366,7 @@ func TestEndpointsThatHangHoldUpNobody(t *testing.T) {
 
 func TestWhatManyMissedIsReadOnce(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
+		t.Helper()
 		for i := range 50 {
 			w.hook(fmt.Sprint(i), "*")
 		}
@@ -380,6 +391,7 @@ func TestWhatManyMissedIsReadOnce(t *testing.T) {
 func TestWhateverHappensEverythingArrives(t *testing.T) {
 	for seed := range uint64(30) {
 		inWorld(t, func(t *testing.T, w *world) {
+			t.Helper()
 			random := rand.New(rand.NewPCG(seed, 1))
 			var failing sync.Map
 			w.answer = func(id string, _ *app.Event) app.Outcome {
@@ -446,10 +458,9 @@ func TestWhateverHappensEverythingArrives(t *testing.T) {
 // lowest is the first event after the last time that an endpoint was set anywhere:
 // everything from there on has to arrive.
 func (w *world) lowest(id string) uint64 {
-	requests := w.requests(id)
-	for i := len(requests) - 1; i >= 0; i-- {
-		if requests[i].prev == 0 {
-			return requests[i].seq
+	for _, r := range slices.Backward(w.requests(id)) {
+		if r.prev == 0 {
+			return r.seq
 		}
 	}
 	return uint64(len(w.events)) + 1

@@ -245,7 +245,7 @@ const pruned = 5000
 func (p Deliveries) Prune(ctx context.Context, before time.Time) (all int, _ error) {
 	for {
 		tag, err := p.Pool.Exec(ctx, `
-			delete from deliveries where ctid = any(array(select ctid from deliveries where at < $1 limit `+fmt.Sprint(pruned)+`))`, before)
+			delete from deliveries where ctid = any(array(select ctid from deliveries where at < $1 limit $2))`, before, pruned)
 		if err != nil {
 			return all, fmt.Errorf("forget deliveries: %w", err)
 		}
