@@ -106,7 +106,7 @@ func TestAUserMayNothingElse(t *testing.T) {
 		"gateway": {
 			"rdev.append.operation.running.x", "rdev.append.project.created.x", "rdev.svc.provisioner.open_credentials", "rdev.events.operation.failed.x", "rdev.out.x", "rdev.output.x",
 			"$JS.API.STREAM.DELETE.RDEV_EVENTS", "$JS.API.STREAM.PURGE.RDEV_EVENTS", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.audit",
-			"$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.executor", "$JS.API.CONSUMER.DELETE.RDEV_EVENTS.notifier", "$JS.ACK.RDEV_EVENTS.audit.1",
+			"$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.executor", "$JS.API.CONSUMER.DELETE.RDEV_EVENTS.audit", "$JS.ACK.RDEV_EVENTS.audit.1",
 			"$JS.API.STREAM.CREATE.RDEV_EVENTS", "$JS.API.STREAM.UPDATE.RDEV_EVENTS", "$JS.API.CONSUMER.CREATE.RDEV_EVENTS.x.rdev.events.>",
 			"$JS.API.CONSUMER.CREATE.RDEV_EVENTS.audit.rdev.events.operation.>", "$JS.API.CONSUMER.CREATE.RDEV_EVENTS.keys.rdev.events.key.>",
 			"$JS.API.CONSUMER.CREATE.RDEV_CMD.executor.rdev.cmd.executor.>", "$JS.API.CONSUMER.DELETE.RDEV_EVENTS.keys",
@@ -114,7 +114,7 @@ func TestAUserMayNothingElse(t *testing.T) {
 		},
 		"executor":    {"$KV.RDEV_LIMITS.all.requests", "rdev.append.key.created.x", "rdev.svc.provisioner.put_credential", "rdev.append.operation.pending.x", "rdev.append.project.created.x", "rdev.cmd.executor.pod.x", "$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.provisioner", "$JS.API.STREAM.CREATE.X", "rdev.svc.audit.list"},
 		"provisioner": {"$KV.RDEV_LIMITS.all.requests", "rdev.append.operation.pending.x", "rdev.out.x", "$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.executor", "rdev.svc.audit.rebuild"},
-		"audit":       {"$KV.RDEV_LIMITS.all.requests", "rdev.append.operation.completed.x", "rdev.cmd.executor.pod.x", "$JS.API.STREAM.MSG.GET.RDEV_OUTPUT", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.notifier"},
+		"audit":       {"$KV.RDEV_LIMITS.all.requests", "rdev.append.operation.completed.x", "rdev.cmd.executor.pod.x", "$JS.API.STREAM.MSG.GET.RDEV_OUTPUT", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.keys"},
 		"notifier":    {"$KV.RDEV_LIMITS.all.requests", "rdev.append.operation.failed.x", "$JS.API.STREAM.PURGE.RDEV_EVENTS", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.audit", "rdev.svc.audit.list"},
 		"migrate": {
 			"rdev.append.operation.failed.x", "rdev.cmd.executor.pod.x", "rdev.out.x", "$KV.RDEV_LIMITS.all.requests", "$JS.API.STREAM.MSG.GET.RDEV_EVENTS", "$JS.API.STREAM.DELETE.RDEV_EVENTS",
