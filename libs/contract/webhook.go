@@ -229,6 +229,8 @@ type DeliveryAttempt struct {
 // Header names of a webhook request, besides those of Standard Webhooks and
 // CloudEvents.
 const (
-	HeaderSeq     = "Rdev-Seq"      // of the event in RDEV_EVENTS
-	HeaderPrevSeq = "Rdev-Prev-Seq" // of the event sent to the endpoint before it, 0 for the first
+	HeaderSeq = "Rdev-Seq" // of the event in RDEV_EVENTS
+	// HeaderPrevSeq is that of the event sent to the endpoint before it: 0 for the first,
+	// and where the log has forgotten what may have been between.
+	HeaderPrevSeq = "Rdev-Prev-Seq"
 )

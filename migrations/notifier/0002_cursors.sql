@@ -28,14 +28,18 @@ alter table endpoints
     add column announced_rev       integer     not null default 0,
     add column change_seq          bigint      not null default 0;
 
-create sequence endpoint_changes;
+-- The last change of any. Whoever makes one holds its row until the end of the
+-- transaction: changes are committed in their order.
+create table endpoint_changes (seq bigint not null);
+insert into endpoint_changes select count(*) from endpoints;
 
 -- What was planned before there were cursors is sent from the first that is open.
 update endpoints e set
-    updated_at = e.created_at, announced_rev = 1, change_seq = nextval('endpoint_changes'),
+    updated_at = e.created_at, announced_rev = 1, change_seq = n.n,
     cursor = coalesce((select min(seq) - 1 from deliveries d where d.endpoint = e.id and d.status = 'pending'),
                       (select max(seq) from deliveries d where d.endpoint = e.id), e.after_seq),
-    prev_seq = coalesce((select max(seq) from deliveries d where d.endpoint = e.id and d.status <> 'pending'), 0);
+    prev_seq = coalesce((select max(seq) from deliveries d where d.endpoint = e.id and d.status <> 'pending'), 0)
+from (select id, row_number() over (order by id) as n from endpoints) as n where n.id = e.id;
 
 alter table endpoints drop column after_seq;
 create unique index endpoints_named on endpoints (name) where not deleted;

@@ -81,13 +81,12 @@ func checkHeaders(headers map[string]string) (problems []string) {
 	size := 0
 	for name, value := range headers {
 		size += len(name) + len(value)
-		lower := strings.ToLower(name)
 		switch {
 		case !isToken(name):
 			problems = append(problems, fmt.Sprintf("has %q, which is no name of a header", name))
 		case !printable(strings.ReplaceAll(value, "\t", " ")):
 			problems = append(problems, fmt.Sprintf("has a value for %s that no header can have", name))
-		case strings.HasPrefix(lower, "webhook-"), strings.HasPrefix(lower, "ce-"), strings.HasPrefix(lower, "rdev-"), reserved(lower):
+		case domain.ReservedHeader(name):
 			problems = append(problems, fmt.Sprintf("has %s, which is set by rdev", name))
 		}
 	}
@@ -96,15 +95,6 @@ func checkHeaders(headers map[string]string) (problems []string) {
 	}
 	slices.Sort(problems)
 	return problems
-}
-
-func reserved(name string) bool {
-	switch name {
-	case "host", "content-length", "content-type", "content-encoding", "transfer-encoding", "connection", "keep-alive",
-		"proxy-connection", "proxy-authorization", "te", "trailer", "upgrade", "expect", "traceparent", "tracestate":
-		return true
-	}
-	return false
 }
 
 // isToken tells whether a text may be the name of a header.

@@ -286,6 +286,24 @@ func TestAnEndpointThatIsSetBackGetsEverythingAgainInOrder(t *testing.T) {
 	})
 }
 
+func TestAGapThatTheLogHasForgottenIsSeen(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		t.Helper()
+		w.hook("one", "*")
+		w.happen(10, done)
+		w.settle()
+		w.stop()
+		w.happen(600, done)
+		w.forgotten = 300
+		w.start()
+		w.settle()
+		all := w.requests("one")
+		if len(all) != 320 || all[10].seq != 301 || all[10].prev != 0 || all[11].prev != 301 {
+			t.Errorf("%d requests, after the gap %+v", len(all), all[10:12])
+		}
+	})
+}
+
 func TestAChangeOfWhatIsWantedHoldsFromThenOn(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		t.Helper()

@@ -26,6 +26,7 @@ type world struct {
 	events     []*app.Event
 	told       chan struct{} // closed when there are more
 	reads      int
+	forgotten  uint64 // what the log has up to it is gone
 	endpoints  map[string]app.Endpoint
 	change     int64
 	deliveries map[string][]contract.Delivery // by endpoint, in the order of their first attempt
@@ -184,7 +185,7 @@ func (w *world) Read(_ context.Context, after, upTo uint64) ([]*app.Event, error
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reads++
-	return slices.Clone(w.events[after:upTo]), nil
+	return slices.Clone(w.events[max(after, min(w.forgotten, upTo)):upTo]), nil
 }
 
 func (w *world) Announce(context.Context, string, contract.Webhook) error { return nil }

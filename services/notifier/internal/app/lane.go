@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,7 +34,6 @@ type lane struct {
 	mu       sync.Mutex
 	endpoint Endpoint
 	filter   domain.Filter
-	secrets  []string // the current, and the one before it
 	queue    []*Event // that it wants, in order; the first may be under way
 	// seen is how far the log was looked through: what it wants of that is in the
 	// queue, or settled. A live lane has seen all that was told.
@@ -71,12 +71,6 @@ func (l *lane) change(e Endpoint) {
 	default:
 		now.PrevSeq, now.Webhook.Health = before.PrevSeq, before.Webhook.Health
 	}
-	l.secrets = nil
-	for _, secret := range []string{e.Secret, e.OldSecret} {
-		if secret != "" {
-			l.secrets = append(l.secrets, secret)
-		}
-	}
 	if len(l.queue) > 1 { // the first may be under way
 		rest := slices.DeleteFunc(slices.Clone(l.queue[1:]), func(e *Event) bool { return !l.filter.Matches(e.Type, e.Project) })
 		l.queue = append(l.queue[:1:1], rest...)
@@ -95,11 +89,11 @@ func (l *lane) offer(e *Event) {
 		return
 	}
 	if len(l.queue) >= queued {
-		l.live, l.seen = false, l.queue[len(l.queue)-1].Seq
+		l.live = false
 		l.mu.Unlock()
 		return
 	}
-	l.queue = append(l.queue, e)
+	l.queue, l.seen = append(l.queue, e), e.Seq // two filters may want it
 	l.mu.Unlock()
 	l.wake()
 }
@@ -184,6 +178,10 @@ func (l *lane) readOn() {
 		l.notUntil = time.Now().Add(readAgain)
 		return
 	}
+	if len(events) == 0 || events[0].Seq != after+1 {
+		// The log has forgotten something: nobody can tell what came before.
+		l.endpoint.PrevSeq = 0
+	}
 	for _, e := range events {
 		if l.filter.Matches(e.Type, e.Project) {
 			l.queue = append(l.queue, e)
@@ -237,12 +235,7 @@ func (l *lane) post(request Request, failing bool) (outcome Outcome, ok bool) {
 }
 
 func (l *lane) request(event *Event, prev uint64) Request {
-	w := l.endpoint.Webhook
-	secrets := l.secrets
-	if len(secrets) > 1 && (w.OldSecretUntil == nil || !time.Now().Before(*w.OldSecretUntil)) {
-		secrets = secrets[:1]
-	}
-	return Request{URL: w.URL, Secrets: secrets, Headers: w.Headers, Event: event, PrevSeq: prev}
+	return Request{URL: l.endpoint.Webhook.URL, Secrets: l.endpoint.secrets(time.Now()), Headers: l.endpoint.Webhook.Headers, Event: event, PrevSeq: prev}
 }
 
 // judge decides what becomes of an event, and moves the lane on.
@@ -309,7 +302,7 @@ func attemptOf(o Outcome, at time.Time) contract.DeliveryAttempt {
 	case o.Status < 200 || o.Status > 299:
 		attempt.Error = fmt.Sprintf("answered %d", o.Status)
 	}
-	attempt.Error = attempt.Error[:min(len(attempt.Error), maxError)]
+	attempt.Error = strings.ToValidUTF8(attempt.Error[:min(len(attempt.Error), maxError)], "")
 	return attempt
 }
 

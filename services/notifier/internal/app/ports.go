@@ -47,6 +47,14 @@ func (e Endpoint) Filter() domain.Filter {
 	return domain.Filter{Events: e.Webhook.Events, Projects: e.Webhook.Projects}
 }
 
+// secrets are those that sign at a time, the newest first.
+func (e Endpoint) secrets(now time.Time) []string {
+	if until := e.Webhook.OldSecretUntil; e.OldSecret != "" && until != nil && now.Before(*until) {
+		return []string{e.Secret, e.OldSecret}
+	}
+	return []string{e.Secret}
+}
+
 // Endpoints keeps endpoints.
 type Endpoints interface {
 	// Add keeps a new endpoint, or returns ErrTaken where its id or name is another's.

@@ -29,14 +29,13 @@ func (a *App) Redeliver(ctx context.Context, request contract.Redeliver) (contra
 	filter := DeliveryFilter{
 		Endpoint: request.ID, EventID: request.Delivery, Status: request.Status, FromSeq: request.FromSeq, ToSeq: request.ToSeq, Limit: maxRedeliveries,
 	}
-	count := 0
-	_, err := a.Endpoints.Update(ctx, request.ID, "", func(*Endpoint) (err error) {
-		count, err = a.Deliveries.Redeliver(ctx, filter)
-		if err == nil && count == 0 && request.Delivery != "" {
-			err = &contract.Error{Code: contract.CodeNotFound, Detail: fmt.Sprintf("webhook %s has no delivery %q", request.ID, request.Delivery)}
-		}
-		return err
-	})
+	count, err := a.Deliveries.Redeliver(ctx, filter)
+	if err == nil && count == 0 && request.Delivery != "" {
+		err = &contract.Error{Code: contract.CodeNotFound, Detail: fmt.Sprintf("webhook %s has no delivery %q", request.ID, request.Delivery)}
+	}
+	if err == nil { // which tells the courier
+		_, err = a.Endpoints.Update(ctx, request.ID, "", func(*Endpoint) error { return nil })
+	}
 	if err != nil {
 		return contract.Redelivering{}, explain(request.ID, err)
 	}

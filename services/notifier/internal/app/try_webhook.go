@@ -27,7 +27,7 @@ func (a *App) TestWebhook(ctx context.Context, request contract.GetWebhook) (con
 	}
 	id := a.NewID()
 	outcome := a.Sender.Send(ctx, Request{
-		URL: e.Webhook.URL, Secrets: []string{e.Secret}, Headers: e.Webhook.Headers,
+		URL: e.Webhook.URL, Secrets: e.secrets(now), Headers: e.Webhook.Headers,
 		Event: &Event{ID: id, Type: TypeTest, Time: now, Data: data, Header: map[string]string{
 			contract.HeaderEventID: id, contract.HeaderType: contract.TypePrefix + TypeTest + contract.TypeSuffix, contract.HeaderSpecVersion: "1.0",
 			contract.HeaderSource: "/rdev/" + contract.ServiceNotifier, contract.HeaderSubject: e.Webhook.ID, contract.HeaderTime: now.Format(time.RFC3339Nano),

@@ -106,12 +106,11 @@ func (t Targets) CheckURL(raw string) error {
 			return errors.New("has a port that is none of 1 to 65535")
 		}
 	}
-	return t.checkHost(strings.ToLower(u.Hostname()), strings.HasPrefix(u.Host, "["))
+	return t.checkHost(strings.ToLower(u.Hostname()))
 }
 
-// checkHost returns what is wrong with a host in lower case, without the brackets
-// it may have been written in.
-func (t Targets) checkHost(host string, brackets bool) error {
+// checkHost returns what is wrong with a host in lower case and without brackets.
+func (t Targets) checkHost(host string) error {
 	if address, err := netip.ParseAddr(host); err == nil {
 		return t.Check(address)
 	}
@@ -119,8 +118,6 @@ func (t Targets) checkHost(host string, brackets bool) error {
 	labels := strings.Split(name, ".")
 	last := labels[len(labels)-1]
 	switch {
-	case brackets:
-		return errors.New("has brackets around what is no address of IPv6")
 	case isNumber(last):
 		// 127.1, 0x7f000001, 0177.0.0.1, 127.0.0.1.: a resolver may take them for an
 		// address, and not each for the same.

@@ -155,10 +155,9 @@ func queueEndpoints(batch *pgx.Batch, results []app.Result) {
 		if reason == "" {
 			continue
 		}
-		batch.Queue(`select pg_advisory_xact_lock(hashtext('notifier.endpoint_changes'))`)
-		batch.Queue(`update endpoints set enabled = false, disabled_reason = $3, rev = rev + 1, change = $4, updated_at = now(),
-				change_seq = nextval('endpoint_changes')
-			where id = $1 and epoch = $2 and enabled and not deleted`, ids[i], epochs[i], reason, contract.TypeWebhookDisabled)
+		batch.Queue(`with change as (`+nextChange+`)
+			update endpoints set enabled = false, disabled_reason = $3, rev = rev + 1, change = $4, updated_at = now(), change_seq = change.seq
+			from change where id = $1 and epoch = $2 and enabled and not deleted`, ids[i], epochs[i], reason, contract.TypeWebhookDisabled)
 	}
 }
 

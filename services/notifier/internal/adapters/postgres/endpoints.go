@@ -32,28 +32,32 @@ func scanEndpoint(row pgx.CollectableRow) (app.Endpoint, error) {
 	return e, err
 }
 
-// inOrder has one change of an endpoint commit after the other, so that whoever reads
-// them by change_seq misses none.
-func inOrder(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtext('notifier.endpoint_changes'))`); err != nil {
-		return fmt.Errorf("wait for other changes: %w", err)
+// nextChange is the number of a change of an endpoint. Changes commit in the order of
+// their numbers, for each waits for the one before: whoever reads them by number misses
+// none.
+const nextChange = `update endpoint_changes set seq = seq + 1 returning seq`
+
+func number(ctx context.Context, tx pgx.Tx) (change int64, err error) {
+	if err := tx.QueryRow(ctx, nextChange).Scan(&change); err != nil {
+		return 0, fmt.Errorf("wait for other changes: %w", err)
 	}
-	return nil
+	return change, nil
 }
 
 // Add implements app.Endpoints.
 func (p Endpoints) Add(ctx context.Context, e app.Endpoint) error {
 	w := e.Webhook
 	return pgx.BeginFunc(ctx, p.Pool, func(tx pgx.Tx) error {
-		if err := inOrder(ctx, tx); err != nil {
+		change, err := number(ctx, tx)
+		if err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `
+		_, err = tx.Exec(ctx, `
 			insert into endpoints (id, name, url, events, projects, description, headers, rate, retry_client_errors,
 				created_at, updated_at, enabled_at, secret, cursor, change, change_seq)
-			values ($1, nullif($2, ''), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, nextval('endpoint_changes'))`,
+			values ($1, nullif($2, ''), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 			w.ID, w.Name, w.URL, w.Events, w.Projects, w.Description, headersOf(w), w.Rate, w.RetryClientErrors,
-			w.CreatedAt, w.UpdatedAt, e.EnabledAt, e.Secret, w.Health.Seq, e.Change)
+			w.CreatedAt, w.UpdatedAt, e.EnabledAt, e.Secret, w.Health.Seq, e.Change, change)
 		return taken("insert endpoint", err)
 	})
 }
@@ -105,7 +109,8 @@ func getEndpoint(ctx context.Context, q querier, sql, id string) (app.Endpoint, 
 // that anybody is told of.
 func (p Endpoints) Update(ctx context.Context, id, what string, change func(*app.Endpoint) error) (updated app.Endpoint, err error) {
 	err = pgx.BeginFunc(ctx, p.Pool, func(tx pgx.Tx) error {
-		if err := inOrder(ctx, tx); err != nil {
+		order, err := number(ctx, tx)
+		if err != nil {
 			return err
 		}
 		e, err := getEndpoint(ctx, tx, `select `+endpointColumns+` from endpoints where id = $1 and not deleted for update`, id)
@@ -116,6 +121,7 @@ func (p Endpoints) Update(ctx context.Context, id, what string, change func(*app
 		if err := change(&e); err != nil {
 			return err
 		}
+		e.ChangeSeq = order
 		updated, err = update(ctx, tx, before, e, what)
 		return err
 	})
@@ -138,11 +144,11 @@ func update(ctx context.Context, tx pgx.Tx, before, e app.Endpoint, what string)
 			failures = case when $21 then $22 else failures end, failing_since = case when $21 then $23 else failing_since end,
 			next_attempt_at = case when $21 then $24 else next_attempt_at end, last_error = case when $21 then $25 else last_error end,
 			rev = rev + case when $26 then 1 else 0 end, updated_at = case when $26 then now() else updated_at end,
-			change_seq = nextval('endpoint_changes')
+			change_seq = $27
 		where id = $1 returning `+endpointColumns,
 		w.ID, w.Name, w.URL, w.Events, w.Projects, w.Description, headersOf(w), w.Rate, w.RetryClientErrors, w.Enabled, w.DisabledReason,
 		e.Secret, e.OldSecret, w.OldSecretUntil, e.EnabledAt, e.Deleted, what, e.Epoch, h.Seq, e.PrevSeq,
-		moved, h.Failures, h.FailingSince, h.NextAttemptAt, h.LastError, announced)
+		moved, h.Failures, h.FailingSince, h.NextAttemptAt, h.LastError, announced, e.ChangeSeq)
 	if err == nil {
 		e, err = pgx.CollectExactlyOneRow(rows, scanEndpoint)
 	}

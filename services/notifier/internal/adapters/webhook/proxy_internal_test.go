@@ -21,10 +21,10 @@ import (
 // tunnels is an HTTP proxy that connects to one server whatever it is asked for.
 type tunnels struct {
 	*httptest.Server
-	to     string
 	status int
 
 	mu    sync.Mutex
+	to    string
 	asked []string // "CONNECT 93.184.215.14:443 Basic …"
 }
 
@@ -44,6 +44,7 @@ func proxied(t testing.TB, to string, encrypted bool) *tunnels {
 func (p *tunnels) serve(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.asked = append(p.asked, strings.TrimSpace(r.Method+" "+r.RequestURI+" "+r.Header.Get("Proxy-Authorization")))
+	to := p.to
 	p.mu.Unlock()
 	if p.status != http.StatusOK {
 		w.WriteHeader(p.status)
@@ -57,7 +58,7 @@ func (p *tunnels) serve(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		return
 	}
-	server, err := new(net.Dialer).DialContext(context.WithoutCancel(r.Context()), "tcp", p.to)
+	server, err := new(net.Dialer).DialContext(context.WithoutCancel(r.Context()), "tcp", to)
 	if err != nil {
 		return
 	}
@@ -67,6 +68,12 @@ func (p *tunnels) serve(w http.ResponseWriter, r *http.Request) {
 		_ = server.Close()
 	}()
 	_, _ = io.Copy(client, server)
+}
+
+func (p *tunnels) leadTo(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.to = address
 }
 
 func (p *tunnels) take() []string {
@@ -94,30 +101,33 @@ func (p *tunnels) at(t testing.TB) Option {
 const basic = " Basic cmRldjpwOnc="
 
 func TestAProxyIsAskedForAddressesThatWereChecked(t *testing.T) {
-	var host, name string
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { host = r.Host }))
+	hosts, names := make(chan string, 1), make(chan string, 1)
+	tell := func(_ http.ResponseWriter, r *http.Request) { hosts <- r.Host }
+	server := httptest.NewUnstartedServer(http.HandlerFunc(tell))
 	server.TLS = &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		name = hello.ServerName
+		names <- hello.ServerName
 		return nil, nil
 	}}
 	server.StartTLS()
 	defer server.Close()
-	plain := serve(t, func(_ http.ResponseWriter, r *http.Request) { host = r.Host })
+	plain := serve(t, tell)
 	for _, encrypted := range []bool{false, true} {
 		p := proxied(t, server.Listener.Addr().String(), encrypted)
 		dns := resolving(addresses("93.184.215.14", "2606:4700::1111"))
 		s := newSender(t, domain.Targets{}, seams(dns, nil), p.at(t), trusting(server))
 		if outcome := post(t, s, "https://example.com/hook"); outcome.Err != nil || outcome.Status != http.StatusOK {
-			t.Errorf("got %+v", outcome)
+			t.Fatalf("got %+v", outcome)
 		}
+		host, name := <-hosts, <-names
 		if asked := p.take(); !slices.Equal(asked, []string{"CONNECT 93.184.215.14:443" + basic}) || host != "example.com" || name != "example.com" || len(dns.asked) != 1 {
 			t.Errorf("the proxy was asked for %q, the server for %q and %q, DNS for %q", asked, name, host, dns.asked)
 		}
 		// What is not encrypted goes through a tunnel, too.
-		p.to = plain.Listener.Addr().String()
+		p.leadTo(plain.Listener.Addr().String())
 		if outcome := post(t, s, "http://plain.example.com:8080/hook"); outcome.Err != nil || outcome.Status != http.StatusOK {
-			t.Errorf("got %+v", outcome)
+			t.Fatalf("got %+v", outcome)
 		}
+		host = <-hosts
 		if asked := p.take(); !slices.Equal(asked, []string{"CONNECT 93.184.215.14:8080" + basic}) || host != "plain.example.com:8080" {
 			t.Errorf("the proxy was asked for %q, the server for %q", asked, host)
 		}
@@ -142,14 +152,24 @@ func TestAProxyIsNeverAskedForWhatIsWithin(t *testing.T) {
 func TestTLSIsVerifiedThroughAProxy(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
-	p := proxied(t, server.Listener.Addr().String(), false)
-	dns := resolving(addresses("93.184.215.14"))
-	for url, options := range map[string][]Option{
-		"https://example.com":         {seams(dns, nil), p.at(t)},                   // by an unknown authority
-		"https://another.example.org": {seams(dns, nil), p.at(t), trusting(server)}, // for another name
+	plain := proxied(t, server.Listener.Addr().String(), false)
+	encrypted := proxied(t, server.Listener.Addr().String(), true)
+	elsewhere, err := url.Parse(strings.Replace(encrypted.URL, "127.0.0.1", "localhost", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dns := seams(resolving(addresses("93.184.215.14")), nil)
+	for _, c := range []struct {
+		name, url string
+		options   []Option
+	}{
+		{"endpoint by an unknown authority", "https://example.com", []Option{dns, plain.at(t)}},
+		{"endpoint of another name", "https://another.example.org", []Option{dns, plain.at(t), trusting(server)}},
+		{"proxy by an unknown authority", "http://example.com", []Option{dns, encrypted.at(t)}},
+		{"proxy of another name", "http://example.com", []Option{dns, Proxy(elsewhere), trusting(server)}},
 	} {
-		if outcome := post(t, newSender(t, domain.Targets{}, options...), url); outcome.Err == nil || !strings.Contains(outcome.Err.Error(), "certificate") {
-			t.Errorf("%s: got %+v, want its certificate refused", url, outcome)
+		if outcome := post(t, newSender(t, domain.Targets{}, c.options...), c.url); outcome.Err == nil || !strings.Contains(outcome.Err.Error(), "certificate") {
+			t.Errorf("%s: got %+v, want its certificate refused", c.name, outcome)
 		}
 	}
 }

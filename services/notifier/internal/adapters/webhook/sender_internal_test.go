@@ -16,6 +16,8 @@ import (
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/orchard9/rdev/libs/testkit"
 )
 
 // hasty makes the limits of time short.
@@ -153,9 +155,12 @@ func TestTheStatusStandsWhateverBecomesOfTheBody(t *testing.T) {
 				_, _ = io.WriteString(flushing{w}, "hello ")
 				body(w, r)
 			})
-			outcome := post(t, newSender(t, loopback(), hasty), server.URL)
-			if outcome.Err != nil || outcome.Status != status {
-				t.Errorf("a body that %s: got %+v, want %d", name, outcome, status)
+			ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+			defer cancel()
+			s := newSender(t, loopback(), func(s *settings) { s.body, s.total = 50*time.Millisecond, time.Hour })
+			outcome := s.Post(ctx, Request{URL: server.URL, Secrets: []string{secret}, ID: "e1"})
+			if outcome.Err != nil || outcome.Status != status || ctx.Err() != nil {
+				t.Errorf("a body that %s: got %+v, want %d; %v", name, outcome, status, ctx.Err())
 			}
 			if told := strings.HasPrefix(outcome.Excerpt, "hello"); told != (status != http.StatusOK) || len(outcome.Excerpt) > maxExcerpt {
 				t.Errorf("a body that %s: the excerpt is %q", name, outcome.Excerpt)
@@ -195,10 +200,23 @@ func TestAnEndpointSaysWhenToComeAgain(t *testing.T) {
 		value  string
 		want   time.Duration
 	}{
-		{429, "7", 7 * time.Second}, {503, " 120 ", 2 * time.Minute}, {429, "Sun, 01 Mar 2026 12:00:30 GMT", 30 * time.Second},
-		{429, "Sunday, 01-Mar-26 12:01:00 GMT", time.Minute}, {429, "Sun, 01 Mar 2026 11:00:00 GMT", 0}, {429, "Sun, 01 Mar 2099 12:00:30 GMT", time.Hour},
-		{429, "86400", time.Hour}, {429, "18446744073709551615", time.Hour}, {429, "0", 0},
-		{429, "", 0}, {429, "-5", 0}, {429, "1.5", 0}, {429, "soon", 0}, {429, "184467440737095516150", 0}, {500, "7", 0}, {200, "7", 0}, {408, "7", 0},
+		{429, "7", 7 * time.Second},
+		{503, " 120 ", 2 * time.Minute},
+		{429, "Sun, 01 Mar 2026 12:00:30 GMT", 30 * time.Second},
+		{429, "Sunday, 01-Mar-26 12:01:00 GMT", time.Minute},
+		{429, "Sun, 01 Mar 2026 11:00:00 GMT", 0},
+		{429, "Sun, 01 Mar 2099 12:00:30 GMT", time.Hour},
+		{429, "86400", time.Hour},
+		{429, "18446744073709551615", time.Hour},
+		{429, "0", 0},
+		{429, "", 0},
+		{429, "-5", 0},
+		{429, "1.5", 0},
+		{429, "soon", 0},
+		{429, "184467440737095516150", 0},
+		{500, "7", 0},
+		{200, "7", 0},
+		{408, "7", 0},
 	} {
 		response := &http.Response{StatusCode: c.status, Header: http.Header{"Retry-After": {c.value}}}
 		if got := retryAfter(response, now); got != c.want {
@@ -269,18 +287,21 @@ func TestTLSIsVerified(t *testing.T) {
 
 func TestEachSecretSigns(t *testing.T) {
 	const older = "whsec_b2xkZXIgc2VjcmV0"
+	headers, bodies := make(chan http.Header, 1), make(chan []byte, 1)
+	server := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		headers <- r.Header
+		bodies <- body
+	})
 	var header http.Header
 	var body []byte
-	server := serve(t, func(_ http.ResponseWriter, r *http.Request) {
-		header = r.Header
-		body, _ = io.ReadAll(r.Body)
-	})
 	s := newSender(t, loopback())
 	for _, secrets := range [][]string{{secret}, {secret, older}} {
 		outcome := s.Post(t.Context(), Request{URL: server.URL, Secrets: secrets, ID: "e1", Body: []byte(`{"id":"op"}`)})
 		if outcome.Err != nil || outcome.Status != http.StatusOK {
 			t.Fatalf("got %+v", outcome)
 		}
+		header, body = <-headers, <-bodies
 		if n := len(strings.Split(header.Get("webhook-signature"), " ")); n != len(secrets) || string(body) != `{"id":"op"}` {
 			t.Errorf("%d signatures of %s, want %d", n, body, len(secrets))
 		}
@@ -294,7 +315,7 @@ func TestEachSecretSigns(t *testing.T) {
 			}
 		}
 	}
-	if first := strings.Split(header.Get("webhook-signature"), " ")[0]; !newest(t, header, body, first) {
+	if first, _, _ := strings.Cut(header.Get("webhook-signature"), " "); !newest(t, header, body, first) {
 		t.Error("the first signature is not that of the newest secret")
 	}
 	outcome := s.Post(t.Context(), Request{URL: server.URL, Secrets: []string{"whsec_hunter2!"}, ID: "e1"})
@@ -316,8 +337,8 @@ func newest(t *testing.T, header http.Header, body []byte, signature string) boo
 }
 
 func TestAnEndpointsHeadersDoNotOverrideOurs(t *testing.T) {
-	var got *http.Request
-	server := serve(t, func(_ http.ResponseWriter, r *http.Request) { got = r })
+	requests := make(chan *http.Request, 1)
+	server := serve(t, func(_ http.ResponseWriter, r *http.Request) { requests <- r })
 	own := map[string]string{
 		"Authorization": "Bearer t", "x-team": "shop", "Accept": "*/*",
 		"Webhook-ID": "forged", "webhook-signature": "v1,forged", "WEBHOOK-TIMESTAMP": "1", "Webhook-New": "forged", "ce-type": "forged", "CE-Id": "forged", "Rdev-Seq": "forged",
@@ -332,6 +353,7 @@ func TestAnEndpointsHeadersDoNotOverrideOurs(t *testing.T) {
 	if outcome.Err != nil || outcome.Status != http.StatusOK {
 		t.Fatalf("got %+v", outcome)
 	}
+	got := <-requests
 	for name, want := range map[string]string{
 		"Authorization": "Bearer t", "X-Team": "shop", "Accept": "*/*", "webhook-id": "e1", "Webhook-New": "", "ce-type": "ai.orchard9.rdev.operation.completed.v1", "ce-id": "",
 		"Rdev-Seq": "7", "traceparent": "00-x", "Content-Type": "application/json", "Content-Encoding": "", "User-Agent": userAgent, "Connection": "", "Upgrade": "", "TE": "", "Expect": "",
