@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -132,12 +134,7 @@ value; with nothing behind the colon it takes it away.`,
 
 // changed tells whether any flag of an endpoint is given.
 func (f *webhookFlags) changed(flags *pflag.FlagSet) bool {
-	for _, name := range []string{"name", "url", "description", "events", "project", "header", "rate", "retry-client-errors"} {
-		if flags.Changed(name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{"name", "url", "description", "events", "project", "header", "rate", "retry-client-errors"}, flags.Changed)
 }
 
 // change is what the flags that are given change of an endpoint that has the headers.
@@ -262,7 +259,7 @@ signs nothing any more.`,
 			if _, lost := errors.AsType[*client.UnreachableError](err); lost {
 				return &hinted{
 					fmt.Errorf("it is not known whether %s has a new secret: %w", nameOf(before.Webhook), err),
-					"It has one if its rev is not " + fmt.Sprint(before.Rev) + " any more; rotate it again, then: rdev webhooks get -o json " + render.Line(before.ID),
+					"It has one if its rev is not " + strconv.Itoa(before.Rev) + " any more; rotate it again, then: rdev webhooks get -o json " + render.Line(before.ID),
 				}
 			}
 			if err != nil {

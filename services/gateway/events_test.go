@@ -43,6 +43,7 @@ func TestTheLogIsStreamedFromNowOnOrFromACursor(t *testing.T) {
 	var event struct {
 		Seq                                   uint64
 		ID, Type, Entity, Key, Actor, Project string
+		Source                                string
 		Time                                  time.Time
 		Data                                  contract.Operation
 	}
@@ -50,7 +51,7 @@ func TestTheLogIsStreamedFromNowOnOrFromACursor(t *testing.T) {
 		t.Fatal(err)
 	}
 	if event.Seq != last.ID || event.Type != "operation.completed" || event.Entity != "operation" || event.Key != op.ID || event.ID == "" ||
-		event.Actor != "service:executor" || event.Project != "blog" || event.Time.IsZero() || event.Data.State != contract.Completed {
+		event.Actor != "service:executor" || !strings.HasPrefix(event.Source, "/rdev/executor/") || event.Project != "blog" || event.Time.IsZero() || event.Data.State != contract.Completed {
 		t.Errorf("event %+v", event)
 	}
 

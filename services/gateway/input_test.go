@@ -198,6 +198,7 @@ func TestANameThatNamesNothingIsNotFoundAndReachesNoSubject(t *testing.T) {
 			{method: http.MethodGet, path: "/operations/" + name + "/output/ws"},
 			{method: http.MethodGet, path: "/webhooks/" + strings.Replace(name, unknownID, "x", 1)},
 			{method: http.MethodDelete, path: "/webhooks/" + strings.Replace(name, unknownID, "x", 1)},
+			{path: "/webhooks/" + strings.Replace(name, unknownID, "x", 1) + "/test"},
 			{method: http.MethodGet, path: "/projects/" + strings.Replace(name, unknownID, "x", 1)},
 			{method: http.MethodDelete, path: "/projects/" + name},
 			{path: "/projects/" + name + "/commands", body: shell(``)},

@@ -323,13 +323,18 @@ func TestTheFirehoseShowsAKeyWhatIsItsOwn(t *testing.T) {
 	w.ready("shop", "blog")
 	w.run("shop")
 	op := w.run("blog")
+	subject := contract.AppendSubject(contract.EntityWebhook, contract.TypeWebhookDisabled, unknownID)
+	if _, err := w.conn.JetStream().Publish(t.Context(), subject, []byte(`{}`)); err != nil {
+		t.Fatal(err)
+	}
 	keys := map[string]struct {
 		body string
 		want []string
 	}{
-		"all":     {`{"name":"all","scopes":["admin"]}`, []string{"key.created", "project.created shop", "project.created blog", "operation.pending shop", "operation.pending blog"}},
+		"all":     {`{"name":"all","scopes":["admin"]}`, []string{"key.created", "project.created shop", "project.created blog", "operation.pending shop", "operation.pending blog", "webhook.disabled"}},
 		"blog":    {`{"name":"blog","scopes":["admin"],"projects":["bl*"]}`, []string{"project.created blog", "operation.pending blog"}},
 		"reader":  {`{"name":"reader","scopes":["operations:read"]}`, []string{"operation.pending shop", "operation.pending blog"}},
+		"hooks":   {`{"name":"hooks","scopes":["operations:read","webhooks:read"]}`, []string{"operation.pending shop", "operation.pending blog", "webhook.disabled"}},
 		"auditor": {`{"name":"auditor","scopes":["operations:read","audit:read"]}`, []string{"key.created", "operation.pending shop", "operation.pending blog"}},
 	}
 	for name, c := range keys {

@@ -18,44 +18,50 @@ import (
 // What belongs to a project is of the project shop; {op} is an operation of it
 // that has ended.
 var allowed = map[string]string{
-	"POST /projects":                                "projects:write",
-	"GET /projects":                                 "projects:read",
-	"GET /projects/{project}":                       "projects:read",
-	"DELETE /projects/{project}":                    "projects:write",
-	"GET /projects/{project}/budget":                "projects:read",
-	"PUT /projects/{project}/budget":                "budgets:write",
-	"POST /projects/{project}/commands":             "commands:run",
-	"GET /operations":                               "operations:read",
-	"GET /operations/{id}":                          "operations:read",
-	"POST /operations/{id}/cancel":                  "operations:cancel",
-	"POST /operations/{id}/approvals/{approval}":    "operations:approve",
-	"GET /approvals":                                "operations:read",
-	"GET /operations/{id}/events":                   "operations:read",
-	"GET /operations/{id}/output":                   "operations:read",
-	"GET /operations/{id}/output/ws":                "operations:read",
-	"GET /events":                                   "operations:read",
-	"POST /webhooks":                                "webhooks:write",
-	"GET /webhooks":                                 "webhooks:read",
-	"GET /webhooks/{webhook}":                       "webhooks:read",
-	"DELETE /webhooks/{webhook}":                    "webhooks:write",
-	"GET /webhooks/{webhook}/deliveries":            "webhooks:read",
-	"POST /keys":                                    "keys:admin",
-	"GET /keys":                                     "keys:admin",
-	"GET /keys/self":                                "",
-	"GET /keys/self/budget":                         "",
-	"GET /keys/{key}/budget":                        "keys:admin",
-	"PUT /keys/{key}/budget":                        "keys:admin",
-	"GET /keys/{key}":                               "keys:admin",
-	"DELETE /keys/{key}":                            "keys:admin",
-	"POST /keys/{key}/rotate":                       "keys:admin",
-	"GET /credentials":                              "credentials:read",
-	"PUT /credentials/{name}":                       "credentials:write",
-	"DELETE /credentials/{name}":                    "credentials:write",
-	"GET /projects/{project}/credentials":           "credentials:read",
-	"PUT /projects/{project}/credentials/{name}":    "credentials:write",
-	"DELETE /projects/{project}/credentials/{name}": "credentials:write",
-	"POST /vault/rotate-master":                     "admin",
-	"GET /agents":                                   "",
+	"POST /projects":                                           "projects:write",
+	"GET /projects":                                            "projects:read",
+	"GET /projects/{project}":                                  "projects:read",
+	"DELETE /projects/{project}":                               "projects:write",
+	"GET /projects/{project}/budget":                           "projects:read",
+	"PUT /projects/{project}/budget":                           "budgets:write",
+	"POST /projects/{project}/commands":                        "commands:run",
+	"GET /operations":                                          "operations:read",
+	"GET /operations/{id}":                                     "operations:read",
+	"POST /operations/{id}/cancel":                             "operations:cancel",
+	"POST /operations/{id}/approvals/{approval}":               "operations:approve",
+	"GET /approvals":                                           "operations:read",
+	"GET /operations/{id}/events":                              "operations:read",
+	"GET /operations/{id}/output":                              "operations:read",
+	"GET /operations/{id}/output/ws":                           "operations:read",
+	"GET /events":                                              "operations:read",
+	"POST /webhooks":                                           "webhooks:write",
+	"GET /webhooks":                                            "webhooks:read",
+	"GET /webhooks/{webhook}":                                  "webhooks:read",
+	"PATCH /webhooks/{webhook}":                                "webhooks:write",
+	"DELETE /webhooks/{webhook}":                               "webhooks:write",
+	"POST /webhooks/{webhook}/rotate":                          "webhooks:write",
+	"POST /webhooks/{webhook}/enable":                          "webhooks:write",
+	"POST /webhooks/{webhook}/test":                            "webhooks:write",
+	"POST /webhooks/{webhook}/redeliver":                       "webhooks:write",
+	"GET /webhooks/{webhook}/deliveries":                       "webhooks:read",
+	"POST /webhooks/{webhook}/deliveries/{delivery}/redeliver": "webhooks:write",
+	"POST /keys":                                               "keys:admin",
+	"GET /keys":                                                "keys:admin",
+	"GET /keys/self":                                           "",
+	"GET /keys/self/budget":                                    "",
+	"GET /keys/{key}/budget":                                   "keys:admin",
+	"PUT /keys/{key}/budget":                                   "keys:admin",
+	"GET /keys/{key}":                                          "keys:admin",
+	"DELETE /keys/{key}":                                       "keys:admin",
+	"POST /keys/{key}/rotate":                                  "keys:admin",
+	"GET /credentials":                                         "credentials:read",
+	"PUT /credentials/{name}":                                  "credentials:write",
+	"DELETE /credentials/{name}":                               "credentials:write",
+	"GET /projects/{project}/credentials":                      "credentials:read",
+	"PUT /projects/{project}/credentials/{name}":               "credentials:write",
+	"DELETE /projects/{project}/credentials/{name}":            "credentials:write",
+	"POST /vault/rotate-master":                                "admin",
+	"GET /agents":                                              "",
 }
 
 // open are the calls that need no key.
@@ -84,11 +90,12 @@ func matrixWorld(t *testing.T) (w *world, ask func(route, key string, header map
 			serve(w, service, verb, func(json.RawMessage) (json.RawMessage, error) { return nil, none })
 		}
 	}
-	absent(contract.ServiceNotifier, contract.VerbListWebhooks, contract.VerbDeleteWebhook, contract.VerbListDeliveries)
+	absent(contract.ServiceNotifier, contract.VerbListWebhooks, contract.VerbDeleteWebhook, contract.VerbListDeliveries,
+		contract.VerbEnableWebhook, contract.VerbTestWebhook, contract.VerbRedeliver)
 	absent(contract.ServiceAudit, contract.VerbListOperations, contract.VerbGetOperation, contract.VerbOperationHistory)
 	absent(contract.ServiceExecutor, contract.VerbAgents)
 	absent(contract.ServiceProvisioner, contract.VerbListProjects, contract.VerbListCredentials, contract.VerbDeleteCredential, contract.VerbRotateMaster, contract.VerbSetBudget)
-	fill := strings.NewReplacer("{project}", "shop", "{id}", op.ID, "{webhook}", webhook, "{key}", unknownID, "{approval}", contract.ApprovalStart, "{name}", "TOKEN")
+	fill := strings.NewReplacer("{project}", "shop", "{id}", op.ID, "{webhook}", webhook, "{delivery}", "e1", "{key}", unknownID, "{approval}", contract.ApprovalStart, "{name}", "TOKEN")
 	return w, func(route, key string, header map[string]string) answer {
 		method, path, _ := strings.Cut(route, " ")
 		return w.peek(call{method: method, path: fill.Replace(path), key: key, body: "{", header: header})

@@ -87,14 +87,17 @@ func (w *world) start() (url string, stop func()) {
 // serve answers one verb of a neighbor.
 func serve[Request, Reply any](w *world, service, verb string, handle func(Request) (Reply, error)) {
 	w.t.Helper()
-	answers, err := testkit.Connect(w.t, w.nats.URL(), service).Serve(testkit.Log(w.t))
+	conn := testkit.Connect(w.t, w.nats.URL(), service)
+	answers, err := conn.Serve(testkit.Log(w.t))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	if err := bus.Answer(answers, verb, func(_ context.Context, r Request) (Reply, error) { return handle(r) }); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := testkit.Connect(w.t, w.nats.URL(), service).AwaitService(w.t.Context(), service); err != nil {
+	// Once this is answered the server has the subscription; another process of the
+	// service may have been there before.
+	if err := conn.NATS().Flush(); err != nil {
 		w.t.Fatal(err)
 	}
 }

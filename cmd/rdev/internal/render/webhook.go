@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -40,7 +41,7 @@ func (s Style) Delivery(status contract.DeliveryStatus) string {
 func Attempt(a contract.DeliveryAttempt) string {
 	text := "no answer"
 	if a.StatusCode != 0 {
-		text = fmt.Sprint(a.StatusCode)
+		text = strconv.Itoa(a.StatusCode)
 	}
 	text += " in " + millis(a.DurationMS)
 	if wrong := wrongWith(a); wrong != "" {
@@ -54,7 +55,7 @@ func Attempt(a contract.DeliveryAttempt) string {
 func (s Style) Forwarded(d contract.Delivery, a contract.DeliveryAttempt) string {
 	paint, status := s.Bad, "-"
 	if a.StatusCode != 0 {
-		status = fmt.Sprint(a.StatusCode)
+		status = strconv.Itoa(a.StatusCode)
 	}
 	if a.Error == "" {
 		paint = s.Good

@@ -59,7 +59,7 @@ func (c *Courier) Run(ctx context.Context) error {
 	defer cancel()
 	c.lanes, c.closing, c.idle = map[string]*lane{}, false, make(chan struct{})
 	c.index.Store(newIndex(nil))
-	c.pages = pages{read: c.Log.Read}
+	c.pages = pages{read: c.Log.Read, spawn: c.working.Go}
 	c.results = make(chan Result, 4*recordBatch)
 	c.brisk, c.slow = make(chan struct{}, inFlight), make(chan struct{}, inFlight)
 
@@ -137,7 +137,7 @@ func (c *Courier) reload(ctx context.Context, after int64) (int64, error) {
 			after = e.ChangeSeq
 			l := c.lanes[e.Webhook.ID]
 			if l == nil {
-				l = newLane(c, ctx)
+				l = newLane(ctx, c)
 				c.lanes[e.Webhook.ID] = l
 			}
 			if e.Deleted {

@@ -34,6 +34,7 @@ type lane struct {
 	mu       sync.Mutex
 	endpoint Endpoint
 	filter   domain.Filter
+	projects map[string]bool // those of the filter
 	queue    []*Event // that it wants, in order; the first may be under way
 	// seen is how far the log was looked through: what it wants of that is in the
 	// queue, or settled. A live lane has seen all that was told.
@@ -50,7 +51,7 @@ type lane struct {
 	pending  int       // results that are not stored yet
 }
 
-func newLane(c *Courier, ctx context.Context) *lane { return &lane{Courier: c, ctx: ctx} } //nolint:revive // the run's, kept for its goroutines
+func newLane(ctx context.Context, c *Courier) *lane { return &lane{Courier: c, ctx: ctx} }
 
 // change takes over what an endpoint has become. Of its way through the log the lane
 // knows more than the table, unless it was set back.

@@ -14,7 +14,8 @@ const (
 
 // pages are what was read of the log lately.
 type pages struct {
-	read func(ctx context.Context, after, upTo uint64) ([]*Event, error)
+	read  func(ctx context.Context, after, upTo uint64) ([]*Event, error)
+	spawn func(func()) // runs what is waited for in the end
 
 	mu    sync.Mutex
 	known map[uint64]*page // by number
@@ -31,27 +32,15 @@ type page struct {
 }
 
 // after returns the events of the page that follows a sequence, as far as they were
-// told, and up to where that is.
+// told, and up to where that is. The page after it is read meanwhile.
 func (p *pages) after(ctx context.Context, seq, told uint64) ([]*Event, uint64, error) {
 	if seq >= told {
 		return nil, seq, nil
 	}
 	number := seq / pageOf
-	last := min((number+1)*pageOf, told)
-	p.mu.Lock()
-	one := p.known[number]
-	mine := one == nil || one.upTo < last
-	if mine {
-		one = &page{done: make(chan struct{}), upTo: last}
-		p.keep(number, one)
-	}
-	p.mu.Unlock()
-	if mine {
-		one.events, one.err = p.read(ctx, number*pageOf, last)
-		close(one.done)
-		if one.err != nil {
-			p.forget(number, one)
-		}
+	one := p.get(ctx, number, told)
+	if (number+2)*pageOf <= told {
+		p.get(ctx, number+1, told)
 	}
 	select {
 	case <-one.done:
@@ -66,6 +55,26 @@ func (p *pages) after(ctx context.Context, seq, told uint64) ([]*Event, uint64, 
 		events = events[1:]
 	}
 	return events, one.upTo, nil
+}
+
+// get is a page as far as it was told, which may still be read.
+func (p *pages) get(ctx context.Context, number, told uint64) *page {
+	last := min((number+1)*pageOf, told)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if one := p.known[number]; one != nil && one.upTo >= last {
+		return one
+	}
+	one := &page{done: make(chan struct{}), upTo: last}
+	p.keep(number, one)
+	p.spawn(func() {
+		one.events, one.err = p.read(ctx, number*pageOf, last)
+		close(one.done)
+		if one.err != nil {
+			p.forget(number, one)
+		}
+	})
+	return one
 }
 
 func (p *pages) keep(number uint64, one *page) {

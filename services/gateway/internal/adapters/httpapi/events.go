@@ -24,7 +24,9 @@ type eventData struct {
 	Time    time.Time       `json:"time"`
 	Actor   string          `json:"actor"`
 	Project string          `json:"project,omitempty"`
-	Data    json.RawMessage `json:"data"` // the entity after the event
+	Source  string          `json:"source,omitempty"`      // ce-source
+	Trace   string          `json:"traceparent,omitempty"` // of the request that it goes back to
+	Data    json.RawMessage `json:"data"`                  // the entity after the event
 }
 
 // streamEvents streams the log: from a sequence, or from now on.
@@ -62,7 +64,8 @@ func (h *handlers) streamEvents(w http.ResponseWriter, r *http.Request) error {
 		}
 		return frames{to: to}.send(e.Seq, eventType, eventData{
 			Seq: e.Seq, ID: e.ID, Type: eventType, Entity: e.Entity, Key: e.Key, Time: e.Time,
-			Actor: e.Actor, Project: e.Project, Data: dataOf(e),
+			Actor: e.Actor, Project: e.Project, Source: e.Header.Get(contract.HeaderSource), Trace: e.Header.Get(contract.HeaderTraceparent),
+			Data: dataOf(e),
 		})
 	}, beat)
 	if err != nil && !to.begun() {
@@ -130,6 +133,8 @@ func scopeOf(entity string) domain.Scope {
 		return domain.OperationsRead
 	case contract.EntityProject:
 		return domain.ProjectsRead
+	case contract.EntityWebhook:
+		return domain.WebhooksRead
 	case contract.EntityKey:
 		return domain.AuditRead
 	}

@@ -27,8 +27,8 @@ type route struct {
 // routes is who may do what: the whole of it.
 func (h *handlers) routes() []route {
 	const (
-		get, put, post, del = http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete
-		fast, standard      = api.TimeoutFastLookup, api.TimeoutStandard
+		get, put, post, patch, del = http.MethodGet, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete
+		fast, standard             = api.TimeoutFastLookup, api.TimeoutStandard
 	)
 	return []route{
 		// What may wait for the end of an operation sets its own deadlines: see accept.
@@ -53,8 +53,14 @@ func (h *handlers) routes() []route {
 		{post, "/webhooks", domain.WebhooksWrite, standard, h.createWebhook, nil},
 		{get, "/webhooks", domain.WebhooksRead, fast, h.listWebhooks, []string{"limit", "cursor"}},
 		{get, "/webhooks/{webhook}", domain.WebhooksRead, fast, h.getWebhook, nil},
+		{patch, "/webhooks/{webhook}", domain.WebhooksWrite, standard, h.updateWebhook, nil},
 		{del, "/webhooks/{webhook}", domain.WebhooksWrite, standard, h.deleteWebhook, nil},
-		{get, "/webhooks/{webhook}/deliveries", domain.WebhooksRead, fast, h.listDeliveries, []string{"limit", "cursor"}},
+		{post, "/webhooks/{webhook}/rotate", domain.WebhooksWrite, standard, h.rotateWebhook, nil},
+		{post, "/webhooks/{webhook}/enable", domain.WebhooksWrite, standard, h.enableWebhook, nil},
+		{post, "/webhooks/{webhook}/test", domain.WebhooksWrite, timeoutTestWebhook, h.testWebhook, nil},
+		{post, "/webhooks/{webhook}/redeliver", domain.WebhooksWrite, standard, h.redeliverAll, nil},
+		{get, "/webhooks/{webhook}/deliveries", domain.WebhooksRead, fast, h.listDeliveries, []string{"status", "type", "limit", "cursor"}},
+		{post, "/webhooks/{webhook}/deliveries/{delivery}/redeliver", domain.WebhooksWrite, standard, h.redeliverOne, nil},
 
 		{post, "/keys", domain.KeysAdmin, standard, h.createKey, nil},
 		{get, "/keys", domain.KeysAdmin, fast, h.listKeys, []string{"limit", "cursor"}},

@@ -55,6 +55,26 @@ func (g Gateway) Webhook(ctx context.Context, id string) (contract.Webhook, erro
 	return bus.Call[contract.GetWebhook, contract.Webhook](ctx, g.Conn, contract.ServiceNotifier, contract.VerbGetWebhook, contract.GetWebhook{ID: id})
 }
 
+// UpdateWebhook changes an endpoint.
+func (g Gateway) UpdateWebhook(ctx context.Context, update contract.UpdateWebhook) (contract.Webhook, error) {
+	return bus.Call[contract.UpdateWebhook, contract.Webhook](ctx, g.Conn, contract.ServiceNotifier, contract.VerbUpdateWebhook, update)
+}
+
+// RotateWebhook gives an endpoint a new secret.
+func (g Gateway) RotateWebhook(ctx context.Context, rotate contract.RotateWebhook) (contract.Webhook, error) {
+	return bus.Call[contract.RotateWebhook, contract.Webhook](ctx, g.Conn, contract.ServiceNotifier, contract.VerbRotateWebhook, rotate)
+}
+
+// EnableWebhook has an endpoint tried again at once.
+func (g Gateway) EnableWebhook(ctx context.Context, id string) (contract.Webhook, error) {
+	return bus.Call[contract.GetWebhook, contract.Webhook](ctx, g.Conn, contract.ServiceNotifier, contract.VerbEnableWebhook, contract.GetWebhook{ID: id})
+}
+
+// TestWebhook sends an endpoint an event that means nothing.
+func (g Gateway) TestWebhook(ctx context.Context, id string) (contract.DeliveryAttempt, error) {
+	return bus.Call[contract.GetWebhook, contract.DeliveryAttempt](ctx, g.Conn, contract.ServiceNotifier, contract.VerbTestWebhook, contract.GetWebhook{ID: id})
+}
+
 // DeleteWebhook removes an endpoint.
 func (g Gateway) DeleteWebhook(ctx context.Context, id string) error {
 	_, err := bus.Call[contract.DeleteWebhook, contract.WebhookDeleted](ctx, g.Conn, contract.ServiceNotifier, contract.VerbDeleteWebhook, contract.DeleteWebhook{ID: id})
@@ -64,6 +84,11 @@ func (g Gateway) DeleteWebhook(ctx context.Context, id string) error {
 // Deliveries lists what was sent to an endpoint.
 func (g Gateway) Deliveries(ctx context.Context, list contract.ListDeliveries) (contract.DeliveryList, error) {
 	return bus.Call[contract.ListDeliveries, contract.DeliveryList](ctx, g.Conn, contract.ServiceNotifier, contract.VerbListDeliveries, list)
+}
+
+// Redeliver has an endpoint sent again what it was sent, or what it missed.
+func (g Gateway) Redeliver(ctx context.Context, redeliver contract.Redeliver) (contract.Redelivering, error) {
+	return bus.Call[contract.Redeliver, contract.Redelivering](ctx, g.Conn, contract.ServiceNotifier, contract.VerbRedeliver, redeliver)
 }
 
 // PutCredential sets the value of a credential.
