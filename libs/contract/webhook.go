@@ -129,6 +129,8 @@ type UpdateWebhook struct {
 type RotateWebhook struct {
 	ID      string   `json:"id"`
 	Overlap Duration `json:"overlap"`
+	// Request names the request: one that comes again is answered without the secret.
+	Request string `json:"request,omitempty"`
 }
 
 // ListWebhooks asks for endpoints, the newest first.

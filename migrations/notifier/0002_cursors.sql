@@ -14,6 +14,7 @@ alter table endpoints
     add column deleted             boolean     not null default false, -- until the log knows
     add column old_secret          text        not null default '',
     add column old_secret_until    timestamptz,
+    add column rotated_by          text        not null default '', -- the request that did it last
     add column cursor              bigint      not null default 0, -- events up to it are settled
     add column prev_seq            bigint      not null default 0, -- of the last that was sent
     add column epoch               integer     not null default 0, -- counts how often it was set back

@@ -32,6 +32,7 @@ type Endpoint struct {
 	Secret  string
 	// OldSecret signs, too, until Webhook.OldSecretUntil.
 	OldSecret string
+	RotatedBy string // the request that did it last
 	EnabledAt time.Time
 
 	PrevSeq   uint64 // of the last event that was sent

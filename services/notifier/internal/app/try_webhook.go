@@ -13,6 +13,9 @@ import (
 // is in no log.
 const TypeTest = "webhook.test"
 
+// tryTimeout is below that of an answer: what hangs is told as an attempt that failed.
+const tryTimeout = 8 * time.Second
+
 // TestWebhook sends an endpoint an event that is for nothing else, also where it is
 // disabled, and answers what came of it.
 func (a *App) TestWebhook(ctx context.Context, request contract.GetWebhook) (contract.DeliveryAttempt, error) {
@@ -26,6 +29,8 @@ func (a *App) TestWebhook(ctx context.Context, request contract.GetWebhook) (con
 		return contract.DeliveryAttempt{}, fmt.Errorf("encode test: %w", err)
 	}
 	id := a.NewID()
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
 	outcome := a.Sender.Send(ctx, Request{
 		URL: e.Webhook.URL, Secrets: e.secrets(now), Headers: e.Webhook.Headers,
 		Event: &Event{ID: id, Type: TypeTest, Time: now, Data: data, Header: map[string]string{

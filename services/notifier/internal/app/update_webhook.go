@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -82,7 +83,11 @@ func (a *App) EnableWebhook(ctx context.Context, request contract.GetWebhook) (c
 	return show(e), nil
 }
 
-// RotateWebhook gives an endpoint a new secret and answers it, this once.
+// errRotated leaves an endpoint as it is.
+var errRotated = errors.New("the same request rotated it")
+
+// RotateWebhook gives an endpoint a new secret and answers it, this once: the same
+// request is answered without.
 func (a *App) RotateWebhook(ctx context.Context, request contract.RotateWebhook) (contract.Webhook, error) {
 	overlap := time.Duration(request.Overlap)
 	if overlap < 0 || overlap > maxOverlap {
@@ -91,16 +96,24 @@ func (a *App) RotateWebhook(ctx context.Context, request contract.RotateWebhook)
 			Code: contract.CodeInvalidRequest, Detail: "overlap " + message, Fields: []contract.FieldError{{Field: "overlap", Message: message}},
 		}
 	}
+	var known *Endpoint
 	e, err := a.Endpoints.Update(ctx, request.ID, contract.TypeWebhookRotated, func(e *Endpoint) error {
+		if request.Request != "" && e.RotatedBy == request.Request {
+			known = e
+			return errRotated
+		}
 		until := time.Now().UTC().Add(overlap).Truncate(time.Microsecond)
 		e.OldSecret, e.Webhook.OldSecretUntil = e.Secret, &until
 		if overlap == 0 {
 			e.OldSecret, e.Webhook.OldSecretUntil = "", nil
 		}
-		e.Secret = newSecret()
+		e.Secret, e.RotatedBy = newSecret(), request.Request
 		return nil
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, errRotated):
+		return show(*known), nil
+	case err != nil:
 		return contract.Webhook{}, explain(request.ID, err)
 	}
 	answer := show(e)

@@ -202,9 +202,18 @@ func (h *handlers) rotateWebhook(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	webhook, err = h.Queries.RotateWebhook(r.Context(), contract.RotateWebhook{ID: webhook.ID, Overlap: contract.Duration(overlap)})
+	asker, err := askerOf(r)
 	if err != nil {
 		return err
+	}
+	webhook, err = h.Queries.RotateWebhook(r.Context(), contract.RotateWebhook{
+		ID: webhook.ID, Overlap: contract.Duration(overlap), Request: asker.RequestID(),
+	})
+	if err != nil {
+		return err
+	}
+	if webhook.Secret == "" {
+		w.Header().Set("Idempotency-Replayed", "true")
 	}
 	api.Write(w, http.StatusOK, webhook)
 	return nil

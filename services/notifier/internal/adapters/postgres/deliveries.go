@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,10 @@ func (p Deliveries) Record(ctx context.Context, results []app.Result) error {
 	return pgx.BeginFunc(ctx, p.Pool, func(tx pgx.Tx) error {
 		batch := &pgx.Batch{}
 		batch.Queue(`set local synchronous_commit = off`)
+		if slices.ContainsFunc(results, func(r app.Result) bool { return r.Disabled != "" }) {
+			// As whoever else changes an endpoint: its number first, and then its row.
+			batch.Queue(`select from endpoint_changes for update`)
+		}
 		if err := errors.Join(queueDeliveries(batch, results), queueRedeliveries(batch, results)); err != nil {
 			return err
 		}

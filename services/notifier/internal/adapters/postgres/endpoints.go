@@ -20,7 +20,7 @@ type Endpoints struct{ Pool *pgxpool.Pool }
 
 const endpointColumns = `id, coalesce(name, ''), url, events, projects, description, headers, rate, retry_client_errors,
 	enabled, disabled_reason, created_at, updated_at, rev, cursor, failures, failing_since, next_attempt_at, last_error,
-	secret, old_secret, old_secret_until, enabled_at, prev_seq, epoch, change_seq, deleted, change,
+	secret, old_secret, old_secret_until, rotated_by, enabled_at, prev_seq, epoch, change_seq, deleted, change,
 	exists (select from redeliveries r where r.endpoint = endpoints.id)`
 
 func scanEndpoint(row pgx.CollectableRow) (app.Endpoint, error) {
@@ -28,7 +28,7 @@ func scanEndpoint(row pgx.CollectableRow) (app.Endpoint, error) {
 	w, h := &e.Webhook, &e.Webhook.Health
 	err := row.Scan(&w.ID, &w.Name, &w.URL, &w.Events, &w.Projects, &w.Description, &w.Headers, &w.Rate, &w.RetryClientErrors,
 		&w.Enabled, &w.DisabledReason, &w.CreatedAt, &w.UpdatedAt, &w.Rev, &h.Seq, &h.Failures, &h.FailingSince, &h.NextAttemptAt, &h.LastError,
-		&e.Secret, &e.OldSecret, &w.OldSecretUntil, &e.EnabledAt, &e.PrevSeq, &e.Epoch, &e.ChangeSeq, &e.Deleted, &e.Change, &e.Again)
+		&e.Secret, &e.OldSecret, &w.OldSecretUntil, &e.RotatedBy, &e.EnabledAt, &e.PrevSeq, &e.Epoch, &e.ChangeSeq, &e.Deleted, &e.Change, &e.Again)
 	return e, err
 }
 
@@ -144,11 +144,11 @@ func update(ctx context.Context, tx pgx.Tx, before, e app.Endpoint, what string)
 			failures = case when $21 then $22 else failures end, failing_since = case when $21 then $23 else failing_since end,
 			next_attempt_at = case when $21 then $24 else next_attempt_at end, last_error = case when $21 then $25 else last_error end,
 			rev = rev + case when $26 then 1 else 0 end, updated_at = case when $26 then now() else updated_at end,
-			change_seq = $27
+			change_seq = $27, rotated_by = $28
 		where id = $1 returning `+endpointColumns,
 		w.ID, w.Name, w.URL, w.Events, w.Projects, w.Description, headersOf(w), w.Rate, w.RetryClientErrors, w.Enabled, w.DisabledReason,
 		e.Secret, e.OldSecret, w.OldSecretUntil, e.EnabledAt, e.Deleted, what, e.Epoch, h.Seq, e.PrevSeq,
-		moved, h.Failures, h.FailingSince, h.NextAttemptAt, h.LastError, announced, e.ChangeSeq)
+		moved, h.Failures, h.FailingSince, h.NextAttemptAt, h.LastError, announced, e.ChangeSeq, e.RotatedBy)
 	if err == nil {
 		e, err = pgx.CollectExactlyOneRow(rows, scanEndpoint)
 	}
@@ -167,9 +167,9 @@ func (p Endpoints) Count(ctx context.Context) (count int, err error) {
 func (p Endpoints) List(ctx context.Context, within []string, before string, limit int) ([]app.Endpoint, error) {
 	return p.query(ctx, `
 		select `+endpointColumns+` from endpoints
-		where not deleted and ($1 = '' or id < $1) and (cardinality($3::text[]) = 0 or cardinality(projects) > 0
+		where not deleted and ($1 = '' or (created_at, id) < (select created_at, id from endpoints where id = $1)) and (cardinality($3::text[]) = 0 or cardinality(projects) > 0
 			and not exists (select from unnest(projects) as of_it where not of_it like any($3)))
-		order by id desc limit $2`, before, limit, database.Like(within))
+		order by created_at desc, id desc limit $2`, before, limit, database.Like(within))
 }
 
 // Changed implements app.Endpoints.
