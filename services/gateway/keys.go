@@ -52,6 +52,7 @@ func followKeys(ctx context.Context, conn *bus.Conn, ring *app.Keyring, log *slo
 		return conn.Follow(ctx, contract.EntityFilter(contract.EntityKey), next, log, func(e bus.Event) error {
 			next = e.Seq + 1
 			applyKey(ring, e)
+			ring.Told(e.Seq)
 			return nil
 		}, ring.LogRead)
 	})
@@ -62,6 +63,13 @@ func followKeys(ctx context.Context, conn *bus.Conn, ring *app.Keyring, log *slo
 func applyKey(ring *app.Keyring, e bus.Event) {
 	if key, err := e.APIKey(); err == nil {
 		ring.Apply(key)
+	}
+}
+
+// lastKey tells the sequence of the newest event of a key.
+func lastKey(conn *bus.Conn) func(context.Context) (uint64, error) {
+	return func(ctx context.Context) (uint64, error) {
+		return conn.LastMatching(ctx, contract.EntityFilter(contract.EntityKey))
 	}
 }
 

@@ -225,6 +225,24 @@ func TestAChangeHoldsOnEveryGatewayWithinASecondAlsoWithoutTheDatabase(t *testin
 	check("with the database again")
 }
 
+func TestAKeyWorksElsewhereInTheMomentThatItIsMade(t *testing.T) {
+	w := newWorld(t)
+	second, _ := w.start()
+	for i := range 50 {
+		key := w.newKey(fmt.Sprintf(`{"name":"made %d","scopes":["admin"]}`, i))
+		if status, code := w.works(second, key.Secret); status != http.StatusOK {
+			t.Fatalf("key %d: %d %s", i, status, code)
+		}
+	}
+	begin := time.Now()
+	if status, _ := w.works(second, domain.NewSecret()); status != http.StatusUnauthorized {
+		t.Errorf("a key that nobody made: %d", status)
+	}
+	if took := time.Since(begin); took > 500*time.Millisecond {
+		t.Errorf("it is refused after %s", took)
+	}
+}
+
 // closeDatabase takes the database away until restore.
 func (w *world) closeDatabase() (restore func()) {
 	w.t.Helper()

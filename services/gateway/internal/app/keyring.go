@@ -26,6 +26,10 @@ type Keyring struct {
 	// log and table tell what has been read: until then a key that is not known may
 	// be one all the same.
 	log, table atomic.Bool
+	// told is the sequence of the last event of a key that was told, and awaiting holds
+	// a place for each request that waits for more.
+	told     atomic.Uint64
+	awaiting chan struct{}
 }
 
 // held is a key as its last event has it.
@@ -47,7 +51,7 @@ type secret struct {
 
 // NewKeyring is one without keys.
 func NewKeyring(pepper domain.Pepper) *Keyring {
-	return &Keyring{pepper: pepper, keys: map[string]*held{}, secrets: map[string]secret{}}
+	return &Keyring{pepper: pepper, keys: map[string]*held{}, secrets: map[string]secret{}, awaiting: make(chan struct{}, maxAwaiting)}
 }
 
 // Apply takes a key as an event, or the table, has it. One that is older than what
@@ -83,6 +87,46 @@ func (k *Keyring) Apply(key contract.Key) {
 	if key.RevokedAt != nil {
 		next.revoke()
 	}
+}
+
+// Told notes how far the log of keys was told.
+func (k *Keyring) Told(seq uint64) { k.told.Store(seq) }
+
+const (
+	// maxAwaiting is how many requests may wait for the log at a time: nobody who makes
+	// keys up is to keep a gateway busy.
+	maxAwaiting = 64
+	awaitPoll   = 2 * time.Millisecond
+	// awaitPatience is how long one waits; a key works everywhere within that.
+	awaitPatience = time.Second
+)
+
+// Await returns once the keyring knows every key that was made before the call, whose
+// last event last tells; a key may be used elsewhere in the moment that it was made.
+// False says that it does not know, after a while.
+func (k *Keyring) Await(ctx context.Context, last func(context.Context) (uint64, error)) bool {
+	select {
+	case k.awaiting <- struct{}{}:
+	default:
+		return false
+	}
+	defer func() { <-k.awaiting }()
+	ctx, cancel := context.WithTimeout(ctx, awaitPatience)
+	defer cancel()
+	end, err := last(ctx)
+	if err != nil {
+		return false
+	}
+	tick := time.NewTicker(awaitPoll)
+	defer tick.Stop()
+	for k.told.Load() < end {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
 }
 
 // Used is when a key was used last here, zero for never.
@@ -127,6 +171,9 @@ func (p Pass) OnRevoked(f func()) (stop func() bool) {
 	return context.AfterFunc(p.revoked, f)
 }
 
+// ErrUnknownKey refuses a secret that is well formed and not known.
+var ErrUnknownKey error = &contract.Error{Code: contract.CodeUnauthorized, Detail: "the API key is not known"}
+
 // Check is the pass of a secret that came from an address. The *contract.Error
 // says why there is none; nothing is told of a key whose secret was not given.
 func (k *Keyring) Check(text string, from netip.Addr, now time.Time) (Pass, error) {
@@ -144,7 +191,7 @@ func (k *Keyring) Check(text string, from netip.Addr, now time.Time) (Pass, erro
 	case !ok && !k.table.Load():
 		return Pass{}, errKeysUnread()
 	case !ok || !k.pepper.Matches(text, found.hash):
-		return Pass{}, &contract.Error{Code: contract.CodeUnauthorized, Detail: "the API key is not known"}
+		return Pass{}, ErrUnknownKey
 	}
 	key := found.of
 	pass := Pass{ID: key.ID, Name: key.Name, Grant: key.grant, Until: found.until, revoked: key.revoked}

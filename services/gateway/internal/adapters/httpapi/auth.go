@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -20,6 +21,7 @@ import (
 // Ring is what API keys are checked against.
 type Ring interface {
 	Check(secret string, from netip.Addr, now time.Time) (app.Pass, error)
+	Await(ctx context.Context, last func(context.Context) (uint64, error)) bool
 }
 
 type contextKey struct{}
@@ -43,7 +45,7 @@ func (h *handlers) authorized(scope domain.Scope, next handler) handler {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			return &contract.Error{Code: contract.CodeUnauthorized, Detail: "an API key is needed, in the header X-API-Key or Authorization: Bearer"}
 		}
-		pass, err := h.Ring.Check(secret, h.Proxies.clientOf(r), time.Now())
+		pass, err := h.check(r, secret)
 		if err != nil {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			return err
@@ -63,6 +65,17 @@ func (h *handlers) authorized(scope domain.Scope, next handler) handler {
 		ctx := context.WithValue(r.Context(), contextKey{}, found)
 		return next(w, r.WithContext(bus.WithActor(ctx, "key:"+pass.Name)))
 	}
+}
+
+// check is the pass of a secret. One that is not known may have been made elsewhere a
+// moment ago.
+func (h *handlers) check(r *http.Request, secret string) (app.Pass, error) {
+	from := h.Proxies.clientOf(r)
+	pass, err := h.Ring.Check(secret, from, time.Now())
+	if errors.Is(err, app.ErrUnknownKey) && h.Ring.Await(r.Context(), h.LastKey) {
+		return h.Ring.Check(secret, from, time.Now())
+	}
+	return pass, err
 }
 
 // requireProject refuses what a key may not see.

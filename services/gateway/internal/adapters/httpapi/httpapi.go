@@ -41,12 +41,14 @@ type Config struct {
 	// Approvals is what waits for somebody's decision.
 	Approvals *app.Fold
 	Ring      Ring
-	Limits    Limits
-	Streams   *app.Streams
-	Proxies   Proxies
-	Health    *service.Health
-	Version   string
-	Logger    *slog.Logger
+	// LastKey is the sequence of the newest event of a key.
+	LastKey func(context.Context) (uint64, error)
+	Limits  Limits
+	Streams *app.Streams
+	Proxies Proxies
+	Health  *service.Health
+	Version string
+	Logger  *slog.Logger
 	// Unavailable tells whether an error means that what is behind Log and App
 	// cannot be reached, which heals by itself.
 	Unavailable func(error) bool
