@@ -178,7 +178,7 @@ func decided(op contract.Operation, before contract.Approval) string {
 	a, _ := op.Approval(before.ID)
 	a.Input = before.Input
 	start, approved := a.ID == contract.ApprovalStart, a.State == contract.ApprovalApproved
-	next := ""
+	var next string
 	switch {
 	case op.State == contract.Cancelled && start && !approved:
 		next = "it is cancelled, and never started"

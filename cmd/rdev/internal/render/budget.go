@@ -28,7 +28,8 @@ func Budget(budget *contract.Budget) string {
 	var parts []string
 	for _, part := range []struct{ name, text string }{
 		{"a day", Limits(contract.AgentLimits{Tokens: budget.Day.Tokens, CostUSD: budget.Day.CostUSD})},
-		{"default", Limits(budget.Default)}, {"at most", Limits(budget.Most)},
+		{"default", Limits(budget.Default)},
+		{"at most", Limits(budget.Most)},
 	} {
 		if part.text != "" {
 			parts = append(parts, part.name+" "+part.text)

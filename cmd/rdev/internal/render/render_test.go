@@ -223,7 +223,7 @@ func TestSpansAndMoneyAreShort(t *testing.T) {
 		90 * time.Second: "1m30s", 10 * time.Second: "10s", 10 * time.Minute: "10m", 20 * time.Hour: "20h", 61 * time.Minute: "1h1m", time.Hour + time.Second: "1h0m1s",
 	} {
 		if got := render.Span(contract.Duration(d)); got != want {
-			t.Errorf("%v is %q, want %q", time.Duration(d), got, want)
+			t.Errorf("%v is %q, want %q", d, got, want)
 		}
 	}
 	for usd, want := range map[float64]string{20: "$20.00", 2.5: "$2.50", 0: "$0.00", 0.0123: "$0.0123", 1.005: "$1.005"} {
