@@ -102,8 +102,12 @@ type emitError struct{ error }
 func (t *tail) batch(ctx context.Context) (n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*requestTimeout)
 	defer cancel()
+	filter := t.filter
+	if filter == contract.SubjectEventsAll {
+		filter = ">" // the same, and the server looks up no subject of a message
+	}
 	messages, err := jetstreamext.GetBatch(ctx, t.conn.js, t.stream, backfillBatch,
-		jetstreamext.GetBatchSubject(t.filter), jetstreamext.GetBatchSeq(t.last+1))
+		jetstreamext.GetBatchSubject(filter), jetstreamext.GetBatchSeq(t.last+1))
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %w", t.stream, err)
 	}

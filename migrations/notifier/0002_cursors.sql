@@ -49,8 +49,8 @@ create index endpoints_unannounced on endpoints (id) where announced_rev < rev;
 
 delete from deliveries where status = 'pending' and attempts = '[]';
 alter table deliveries add column at timestamptz not null default now(); -- of the last attempt
-create index deliveries_by_status on deliveries (endpoint, status, seq desc);
-create index deliveries_aged on deliveries (at);
+create index deliveries_unsettled on deliveries (endpoint, status, seq desc) where status <> 'delivered'; -- nearly all are
+create index deliveries_aged on deliveries using brin (at); -- they come in that order
 
 -- Deliveries that somebody wants to be made again.
 create table redeliveries (

@@ -236,6 +236,12 @@ func TestAnEventIsGivenUpAfterAWhileAndTheNextOneIsTried(t *testing.T) {
 	hook := w.create(r.URL)
 	w.happen("shop")
 	w.happen("shop")
+	testkit.Eventually(t, func() error {
+		if all := w.deliveries(hook.ID); len(all) < 2 {
+			return fmt.Errorf("%d deliveries, want 2: %+v", len(all), all)
+		}
+		return nil
+	})
 	delivery := w.becomes(hook.ID, contract.DeliveryDead)
 	if all := w.deliveries(hook.ID); len(all) != 2 || len(all[1].Attempts) < 2 || all[1].Status != contract.DeliveryDead || delivery.NextAttemptAt != nil {
 		t.Errorf("got %+v", all)

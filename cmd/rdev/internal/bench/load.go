@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -18,7 +19,7 @@ import (
 
 // loadConfig is what to do, and how often.
 type loadConfig struct {
-	Kind    string // post, publish, insert, exec
+	Kind    string // post, publish, event, insert, exec
 	URL     string
 	Key     string // of the API, for post
 	Body    string
@@ -117,6 +118,23 @@ func (cfg loadConfig) target(ctx context.Context) (do func(context.Context) erro
 		}
 		return func(ctx context.Context) error {
 			_, err := js.Publish(ctx, rawSubject, []byte(cfg.Body))
+			return err
+		}, nc.Close, nil
+	case "event":
+		nc, err := nats.Connect(cfg.URL)
+		if err != nil {
+			return nil, nil, err
+		}
+		js, err := jetstream.New(nc)
+		if err != nil {
+			return nil, nil, err
+		}
+		var n atomic.Int64
+		return func(ctx context.Context) error {
+			m, err := firstEvent(int(n.Add(1)) - 1)
+			if err == nil {
+				_, err = js.PublishMsg(ctx, m)
+			}
 			return err
 		}, nc.Close, nil
 	case "insert":

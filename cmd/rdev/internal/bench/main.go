@@ -8,7 +8,8 @@
 //	bench ──┬── role load, row, operations, lines, readers   what asks
 //	        ├── role nats, http                              raw limits
 //	        ├── role database                                a PostgreSQL
-//	        └── role keep ── rdev up ── …                    what is measured
+//	        ├── role sink, hostile                           what webhooks are sent to
+//	        └── role keep ── rdev up ── …, or notifier       what is measured
 //
 // With -cluster, as `make bench-cluster`, projects are in the pods of a real
 // cluster, and beside rdev stands kubectl exec.
@@ -66,12 +67,14 @@ type settings struct {
 	operations int           // no-op commands of a repetition
 	readers    int
 	lines      int
+	deliveries int    // events that webhooks are sent
+	endpoints  int    // webhooks that want one event
 	profile    string // directory for CPU profiles, "" for none
 	cluster    bool   // measure rdev with projects in pods
 }
 
 func parse(args []string) (settings, error) {
-	s := settings{hold: 3 * time.Second, operations: 128, readers: 1000, lines: 600}
+	s := settings{hold: 3 * time.Second, operations: 128, readers: 1000, lines: 600, deliveries: 48_000, endpoints: 10_000}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := flags.String("only", "", "`metrics` to measure, separated by commas; all where empty")
 	flags.BoolVar(&s.cluster, "cluster", false, "measure projects in pods, on a real cluster of one node (needs root)")
@@ -100,6 +103,7 @@ func parse(args []string) (settings, error) {
 	if *quick {
 		s.reps, s.hold, s.operations, s.readers, s.lines = 1, 500*time.Millisecond, 16, 100, 100
 		s.events = min(s.events, 15_000)
+		s.deliveries, s.endpoints = 3000, 500
 	}
 	if s.reps < 1 || s.events < 1 || flags.NArg() > 0 {
 		return s, errors.New("-reps and -events must be positive, and there are no arguments")

@@ -22,6 +22,7 @@ func roles() map[string]func(context.Context, json.RawMessage, announce) error {
 		"audit":      roleOf(serveAudit),
 		"database":   roleOf(serveDatabase),
 		"fill":       roleOf(fill),
+		"hostile":    roleOf(serveHostile),
 		"http":       roleOf(serveHTTP),
 		"keep":       roleOf(keep),
 		"lines":      roleOf(readLines),
@@ -30,6 +31,7 @@ func roles() map[string]func(context.Context, json.RawMessage, announce) error {
 		"operations": roleOf(runOperations),
 		"readers":    roleOf(readStreams),
 		"row":        roleOf(awaitRows),
+		"sink":       roleOf(serveSink),
 	}
 }
 

@@ -106,6 +106,16 @@ func lifeOf(first int) []func(i int) contract.Change {
 	}
 }
 
+// firstEvent is that of the nth operation, from 0.
+func firstEvent(n int) (*nats.Msg, error) {
+	change := lifeOf(0)[0](n)
+	op, err := contract.Next(nil, change)
+	if err != nil {
+		return nil, err
+	}
+	return eventMessage(op, change.Type(), 0)
+}
+
 func eventMessage(op contract.Operation, eventType string, after uint64) (*nats.Msg, error) {
 	body, err := json.Marshal(op)
 	if err != nil {

@@ -33,6 +33,7 @@ func (s settings) metrics() []metric {
 		{"line", "a line from the program that prints it to the reader of the stream, beside a pipe", measureLine},
 		{"readers", "readers of one operation's output, beside a raw SSE handler", measureReaders},
 		{"replay", "the whole log into an empty database, beside COPY of the same rows", measureReplay},
+		{"webhooks", "events delivered to 64 endpoints, beside as many clients that POST the same", measureWebhooks},
 	}
 }
 

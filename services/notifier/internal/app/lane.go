@@ -61,6 +61,13 @@ func (l *lane) change(e Endpoint) {
 	before := l.endpoint
 	first := before.Webhook.ID == ""
 	l.endpoint, l.filter, l.gone, l.again = e, e.Filter(), e.Deleted, e.Again
+	l.projects = nil
+	for _, slug := range l.filter.Projects {
+		if l.projects == nil {
+			l.projects = map[string]bool{}
+		}
+		l.projects[slug] = true
+	}
 	now := &l.endpoint
 	switch {
 	case first || before.Epoch != e.Epoch:
@@ -185,7 +192,7 @@ func (l *lane) readOn() {
 		l.notUntil = time.Now().Add(readAgain)
 		return
 	}
-	if len(events) == 0 || events[0].Seq != after+1 {
+	if upTo > after && (len(events) == 0 || events[0].Seq != after+1) {
 		// The log has forgotten something: nobody can tell what came before.
 		l.endpoint.PrevSeq = 0
 	}

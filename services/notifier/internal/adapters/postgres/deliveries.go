@@ -185,8 +185,14 @@ func (p Deliveries) Mark(ctx context.Context, marks []app.Mark) error {
 }
 
 // meant is the condition that a filter is; its arguments are those of meantBy.
-const meant = `endpoint = $1 and ($2 = '' or event_id = $2) and ($3 = '' or status = $3) and ($4 = '' or type = $4)
-	and seq >= $5 and seq <= $6`
+func meant(f app.DeliveryFilter) string {
+	condition := `endpoint = $1 and ($2 = '' or event_id = $2) and ($3 = '' or status = $3) and ($4 = '' or type = $4)
+		and seq >= $5 and seq <= $6`
+	if f.Status != "" && f.Status != contract.DeliveryDelivered {
+		condition += ` and status <> 'delivered'` // few are, and have an index of their own
+	}
+	return condition
+}
 
 func meantBy(f app.DeliveryFilter) []any {
 	to := int64(math.MaxInt64)
@@ -204,7 +210,7 @@ func meantBy(f app.DeliveryFilter) []any {
 func (p Deliveries) ListOf(ctx context.Context, filter app.DeliveryFilter) ([]contract.Delivery, error) {
 	rows, err := p.Pool.Query(ctx, `
 		select event_id, event_id, seq, type, status, attempts, next_attempt_at from deliveries
-		where `+meant+` order by seq desc limit $7`, meantBy(filter)...)
+		where `+meant(filter)+` order by seq desc limit $7`, meantBy(filter)...)
 	if err != nil {
 		return nil, fmt.Errorf("query deliveries: %w", err)
 	}
@@ -219,7 +225,7 @@ func (p Deliveries) ListOf(ctx context.Context, filter app.DeliveryFilter) ([]co
 func (p Deliveries) Redeliver(ctx context.Context, filter app.DeliveryFilter) (int, error) {
 	tag, err := p.Pool.Exec(ctx, `
 		insert into redeliveries (endpoint, event_id, seq)
-		select endpoint, event_id, seq from deliveries where `+meant+` order by seq limit $7
+		select endpoint, event_id, seq from deliveries where `+meant(filter)+` order by seq limit $7
 		on conflict (endpoint, event_id) do update set seq = excluded.seq`, meantBy(filter)...)
 	if err != nil {
 		return 0, fmt.Errorf("insert redeliveries: %w", err)

@@ -35,7 +35,7 @@ const (
 // enough; it is asked for a sign of life when it was silent during a request.
 const (
 	maxIdle        = 512
-	maxIdlePerHost = 8
+	maxIdlePerHost = 256 // a host may have many endpoints, and each has one request under way
 	idleTimeout    = 30 * time.Second
 	pingAfter      = 5 * time.Second
 	pingTimeout    = 3 * time.Second
