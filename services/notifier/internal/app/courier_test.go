@@ -158,7 +158,7 @@ func TestATableThatIsAwayStopsDeliveriesSoonAndLosesNone(t *testing.T) {
 		w.mu.Unlock()
 		w.happen(500, done)
 		time.Sleep(10 * time.Minute)
-		if n := len(w.taken("one")); n > 64 {
+		if n := len(w.taken("one")); n > 256 {
 			t.Errorf("%d were delivered and not recorded", n)
 		}
 		w.mu.Lock()

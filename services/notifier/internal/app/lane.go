@@ -18,7 +18,7 @@ const (
 	// queued is how many events wait in memory for an endpoint; the log has the rest.
 	queued = 128
 	// unrecorded is how many attempts an endpoint may be ahead of the table.
-	unrecorded = 64
+	unrecorded = 256
 	// maxError is the most that is kept of an error, in bytes.
 	maxError = 500
 	// readAgain is after how long the log is read again that could not be.

@@ -6,15 +6,17 @@ import (
 )
 
 const (
-	// recordBatch is how many results are stored at a time.
+	// recordBatch is how many results are stored at a time, and recordDelay how long those
+	// wait for more: a transaction costs as much as some dozens of them.
 	recordBatch = 1000
+	recordDelay = 10 * time.Millisecond
 	// recordGrace is how long the last ones may take when the service stops.
 	recordGrace = 5 * time.Second
 	// recordAgain is after how long results are stored again that could not be.
 	recordAgain = 500 * time.Millisecond
 )
 
-// record stores results as they come: those that come while others are stored, together.
+// record stores results, those that come within a while together.
 func (c *Courier) record(ctx context.Context) {
 	for {
 		select {
@@ -29,11 +31,12 @@ func (c *Courier) record(ctx context.Context) {
 
 func (c *Courier) gather(first Result) []Result {
 	batch := []Result{first}
+	enough := time.After(recordDelay)
 	for len(batch) < recordBatch {
 		select {
 		case r := <-c.results:
 			batch = append(batch, r)
-		default:
+		case <-enough:
 			return batch
 		}
 	}

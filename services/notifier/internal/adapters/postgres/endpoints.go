@@ -189,7 +189,9 @@ func (p Endpoints) Announced(ctx context.Context, id string, rev int) error {
 		return fmt.Errorf("note what the log knows: %w", err)
 	}
 	// Whoever reads changes has had a while to see that it is gone.
-	_, err = p.Pool.Exec(ctx, `delete from endpoints where deleted and announced_rev >= rev and updated_at < now() - interval '1 minute'`)
+	_, err = p.Pool.Exec(ctx, `
+		with gone as (delete from endpoints where deleted and announced_rev >= rev and updated_at < now() - interval '1 minute' returning id)
+		delete from deliveries using gone where endpoint = gone.id`)
 	if err != nil {
 		return fmt.Errorf("forget deleted endpoints: %w", err)
 	}
