@@ -62,7 +62,7 @@ func beANotifier() int {
 // process starts a notifier in a process of its own.
 func (w *world) process() *exec.Cmd {
 	w.t.Helper()
-	cmd := exec.Command(os.Args[0], notifierCommand) //nolint:noctx // it is killed
+	cmd := exec.Command(os.Args[0], notifierCommand)
 	cmd.Stderr = w.t.Output()
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -75,7 +75,7 @@ func (w *world) process() *exec.Cmd {
 		_ = in.Close()
 		_ = cmd.Wait() // it may have been killed
 	})
-	if err := json.NewEncoder(in).Encode(w.cfg); err != nil {
+	if err := json.NewEncoder(in).Encode(w.cfg); err != nil { //nolint:staticcheck // NATS.More is empty
 		w.t.Fatal(err)
 	}
 	return cmd

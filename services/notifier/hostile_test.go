@@ -167,7 +167,7 @@ func TestHostileEndpointsHoldUpNobodyElse(t *testing.T) {
 		t.Errorf("busy: again after %s: %+v", pause, d)
 	}
 	d = tried(broken, 3)
-	if a := d.Attempts; d.Status != contract.DeliveryDelivered || a[0].StatusCode != 0 || a[0].Error == "" || a[1].StatusCode != 500 || a[1].Response != "half an" || a[2].StatusCode != 200 {
+	if a := d.Attempts; d.Status != contract.DeliveryDelivered || a[0].StatusCode != 0 || a[0].Error == "" || a[1].StatusCode != http.StatusInternalServerError || a[1].Response != "half an" || a[2].StatusCode != http.StatusOK {
 		t.Errorf("broken: %+v", d)
 	}
 

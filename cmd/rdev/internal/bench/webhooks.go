@@ -163,11 +163,11 @@ func (h *hooks) become(ctx context.Context, after uint64, endpoints []endpoint) 
 	return h.conn.SendBatch(ctx, batch).Close()
 }
 
-// came waits until a group of the sink has so many requests.
-func (h *hooks) came(ctx context.Context, group string, want int) error {
+// came waits until the sink has so many requests to healthy endpoints.
+func (h *hooks) came(ctx context.Context, want int) error {
 	return eventually(ctx, 2*time.Minute, 5*time.Millisecond, func() error {
 		var found sinkReport
-		if err := sinkRequest(ctx, http.MethodGet, h.sinkURL+"/report/"+group, &found); err != nil {
+		if err := sinkRequest(ctx, http.MethodGet, h.sinkURL+"/report/healthy", &found); err != nil {
 			return err
 		}
 		if found.Count < want {
@@ -238,7 +238,7 @@ func (h *hooks) measureDrain(ctx context.Context, s settings, r *result, last ui
 			if err != nil {
 				return err
 			}
-			if err := errors.Join(h.came(ctx, "healthy", int(last)), h.recorded(ctx, int(last)), recording()); err != nil {
+			if err := errors.Join(h.came(ctx, int(last)), h.recorded(ctx, int(last)), recording()); err != nil {
 				return err
 			}
 			seconds := time.Since(begin).Seconds()
@@ -310,7 +310,7 @@ func (h *hooks) measureHostile(ctx context.Context, s settings, r *result, last 
 				return err
 			}
 			begin := time.Now()
-			if err := errors.Join(h.start(ctx), h.came(ctx, "healthy", want)); err != nil {
+			if err := errors.Join(h.start(ctx), h.came(ctx, want)); err != nil {
 				return err
 			}
 			r.add(name, "deliveries/s", float64(want)/time.Since(begin).Seconds())
@@ -380,7 +380,7 @@ func (h *hooks) happen(ctx context.Context, load loadConfig) (raw loadResult, er
 	if err != nil {
 		return raw, err
 	}
-	return raw, h.came(ctx, "healthy", healthyOf(int(after-before)))
+	return raw, h.came(ctx, healthyOf(int(after-before)))
 }
 
 // newest is the sequence of the last event.
@@ -426,7 +426,7 @@ func (h *hooks) measureMany(ctx context.Context, s settings, r *result, _ uint64
 	if _, err := h.js.PublishMsg(ctx, m); err != nil {
 		return err
 	}
-	if err := errors.Join(h.came(ctx, "healthy", s.endpoints), h.recorded(ctx, s.endpoints)); err != nil {
+	if err := errors.Join(h.came(ctx, s.endpoints), h.recorded(ctx, s.endpoints)); err != nil {
 		return err
 	}
 	r.add("one event to "+name, "s", time.Since(begin).Seconds())
