@@ -85,8 +85,8 @@ fmt: tools ## format
 	@"$(TOOLS)/golangci-lint" fmt $(addprefix ./,$(addsuffix /...,$(MODULES)))
 
 .PHONY: vulncheck
-vulncheck: tools ## look for known vulnerabilities (asks vuln.go.dev)
-	@for m in $(MODULES); do (cd $$m && GOWORK=off "$(TOOLS)/govulncheck" ./...); done
+vulncheck: tools ## look for known vulnerabilities, with the Go that go.work names and the database as a module
+	@GOTOOLCHAIN=$$(sed -n 's/^toolchain //p' go.work) scripts/vulncheck.sh "$(TOOLS)/govulncheck" $(MODULES)
 
 .PHONY: hermetic
 hermetic: check ## build every module without the workspace, and check that each go.mod is tidy

@@ -2,6 +2,8 @@ module github.com/orchard9/rdev/cmd/rdev
 
 go 1.26.0
 
+toolchain go1.26.10
+
 require (
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/google/go-cmp v0.7.0

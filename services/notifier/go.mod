@@ -2,6 +2,8 @@ module github.com/orchard9/rdev/services/notifier
 
 go 1.26.0
 
+toolchain go1.26.10
+
 require (
 	github.com/evanw/esbuild v0.28.2
 	github.com/google/uuid v1.6.0
