@@ -46,7 +46,16 @@ func (a answer) number(t *testing.T, name string) int {
 }
 
 func TestGatewaysShareTheBudgetOfAKey(t *testing.T) {
-	w := newWorld(t)
+	newWorld(t).sharesBudgets(t)
+}
+
+func TestGatewaysShareTheBudgetOfAKeyOnAClusterOfThree(t *testing.T) {
+	t.Parallel()
+	worldAt(t, testkit.NATSNodes(t, 3, contract.DefaultLease()).URL()).sharesBudgets(t)
+}
+
+func (w *world) sharesBudgets(t *testing.T) {
+	t.Helper()
 	const rate, burst, slices = 1200, 120, 2 * 30
 	// Gateways that start later know the key.
 	limits := gateway.Limits{KeyRate: rate}

@@ -28,7 +28,7 @@ import (
 // an executor or the provisioner would, and answers for who keeps tables.
 type world struct {
 	t    *testing.T
-	nats *embedded.Server
+	nats string // URL of the servers
 	conn *bus.Conn
 	cfg  gateway.Config
 	key  string // may do everything
@@ -48,9 +48,14 @@ func newWorld(t *testing.T) *world {
 // worldOn is newWorld with a server of the test's own.
 func worldOn(t *testing.T, server *embedded.Server) *world {
 	t.Helper()
-	w := &world{t: t, nats: server, conn: testkit.Connect(t, server.URL(), contract.ServiceExecutor)}
+	return worldAt(t, server.URL())
+}
+
+func worldAt(t *testing.T, nats string) *world {
+	t.Helper()
+	w := &world{t: t, nats: nats, conn: testkit.Connect(t, nats, contract.ServiceExecutor)}
 	w.cfg = gateway.Config{
-		NATS: bus.Settings{URL: server.URL()}, DatabaseURL: testkit.Postgres(t), KeyPepper: testkit.SecretFile(t),
+		NATS: bus.Settings{URL: nats}, DatabaseURL: testkit.Postgres(t), KeyPepper: testkit.SecretFile(t),
 		Heartbeat: 50 * time.Millisecond,
 	}
 	var err error
@@ -87,7 +92,7 @@ func (w *world) start() (url string, stop func()) {
 // serve answers one verb of a neighbor.
 func serve[Request, Reply any](w *world, service, verb string, handle func(Request) (Reply, error)) {
 	w.t.Helper()
-	conn := testkit.Connect(w.t, w.nats.URL(), service)
+	conn := testkit.Connect(w.t, w.nats, service)
 	answers, err := conn.Serve(testkit.Log(w.t))
 	if err != nil {
 		w.t.Fatal(err)
