@@ -82,8 +82,8 @@ func homeOfOneRole(t *testing.T) string {
 		}
 	}
 	conn := connect(t, home, "")
-	const row = `insert into notifier.endpoints (id, url, events, projects, description, secret, created_at, after_seq)
-		values ('0192f3a1-0000-7000-8000-000000000000', 'https://example.com/kept', '{*}', '{}', '', 'whsec_x', now(), 0)`
+	const row = `insert into notifier.endpoints (id, url, events, projects, description, secret, created_at, enabled)
+		values ('0192f3a1-0000-7000-8000-000000000000', 'https://example.com/kept', '{*}', '{}', '', 'whsec_x', now(), false)`
 	if _, err := conn.Exec(t.Context(), row); err != nil {
 		t.Fatal(err)
 	}

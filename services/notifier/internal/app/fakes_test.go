@@ -73,14 +73,17 @@ func (w *world) start() {
 			Backoff: domain.Backoff{Base: 5 * time.Second, Max: time.Hour}, GiveUp: 72 * time.Hour, DisableAfter: 120 * time.Hour,
 		},
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- c.Run(ctx) }()
-	w.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := c.Run(ctx); err != nil {
 			w.t.Error(err)
 		}
-	})
+	}()
+	w.stop = func() { // twice is once
+		cancel()
+		<-ended
+	}
 	synctest.Wait()
 }
 

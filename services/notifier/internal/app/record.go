@@ -21,7 +21,7 @@ func (c *Courier) record(ctx context.Context) {
 	for {
 		select {
 		case first := <-c.results:
-			c.store(ctx, c.gather(first))
+			c.store(ctx, c.gather(ctx, first))
 		case <-ctx.Done():
 			c.recordRest(ctx)
 			return
@@ -29,7 +29,7 @@ func (c *Courier) record(ctx context.Context) {
 	}
 }
 
-func (c *Courier) gather(first Result) []Result {
+func (c *Courier) gather(ctx context.Context, first Result) []Result {
 	batch := []Result{first}
 	enough := time.After(recordDelay)
 	for len(batch) < recordBatch {
@@ -37,6 +37,8 @@ func (c *Courier) gather(first Result) []Result {
 		case r := <-c.results:
 			batch = append(batch, r)
 		case <-enough:
+			return batch
+		case <-ctx.Done():
 			return batch
 		}
 	}
