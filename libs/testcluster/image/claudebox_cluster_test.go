@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"github.com/orchard9/rdev/libs/testcluster/image"
+	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
+	"github.com/orchard9/rdev/libs/testcluster/internal/components"
 )
 
 func TestWhatARunNeedsWorksInAClaudeboxForItsUserOnAReadOnlyRoot(t *testing.T) {
@@ -95,11 +98,7 @@ func TestContainerdTakesTheArchive(t *testing.T) {
 // containerd starts one for the test, and returns how to run ctr with it.
 func containerd(t *testing.T) (ctr func(args ...string) (string, error)) {
 	t.Helper()
-	for _, program := range []string{"containerd", "ctr"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("%s is missing: apt-get install --no-install-recommends containerd", program)
-		}
-	}
+	parts := ofCluster(t)
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "socket")
 	config := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = %q\n",
@@ -109,7 +108,8 @@ func containerd(t *testing.T) (ctr func(args ...string) (string, error)) {
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	server := exec.Command("containerd", "--config", file)
+	server := exec.Command(parts.Containerd, "--config", file)
+	server.Env = parts.Env
 	server.Stderr = &log
 	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := server.Start(); err != nil {
@@ -123,7 +123,7 @@ func containerd(t *testing.T) (ctr func(args ...string) (string, error)) {
 		}
 	})
 	ctr = func(args ...string) (string, error) {
-		out, err := exec.CommandContext(t.Context(), "ctr", append([]string{"--address", socket, "--namespace", "k8s.io"}, args...)...).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), parts.Ctr, append([]string{"--address", socket, "--namespace", "k8s.io"}, args...)...).CombinedOutput()
 		return string(out), err
 	}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
@@ -134,6 +134,24 @@ func containerd(t *testing.T) (ctr func(args ...string) (string, error)) {
 			t.Fatal("containerd does not answer")
 		}
 	}
+}
+
+// ofCluster are the parts that a cluster is made of, containerd among them.
+func ofCluster(t *testing.T) *components.Components {
+	t.Helper()
+	root, err := cache.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := cache.Dir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts, err := components.Ensure(t.Context(), root, filepath.Join(dir, "kubernetes"), slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parts
 }
 
 // inside runs a program with the root as its only file system, which only
