@@ -225,6 +225,9 @@ func (l *lane) deliver(event *Event) {
 	result := l.judge(event, outcome)
 	l.pending++
 	l.mu.Unlock()
+	if result.Disabled != "" {
+		l.Logger.Warn("webhook disabled: it gets nothing until somebody enables it", "endpoint", result.Endpoint, "url", request.URL, "reason", result.Disabled)
+	}
 	l.results <- result
 }
 
