@@ -34,8 +34,7 @@ type lane struct {
 	mu       sync.Mutex
 	endpoint Endpoint
 	filter   domain.Filter
-	projects map[string]bool // those of the filter; nil for all
-	queue    []*Event        // that it wants, in order; the first may be under way
+	queue    []*Event // that it wants, in order; the first may be under way
 	// seen is how far the log was looked through: what it wants of that is in the
 	// queue, or settled. A live lane has seen all that was told.
 	seen     uint64
@@ -61,13 +60,6 @@ func (l *lane) change(e Endpoint) {
 	before := l.endpoint
 	first := before.Webhook.ID == ""
 	l.endpoint, l.filter, l.gone, l.again = e, e.Filter(), e.Deleted, e.Again
-	l.projects = nil
-	for _, slug := range l.filter.Projects {
-		if l.projects == nil {
-			l.projects = map[string]bool{}
-		}
-		l.projects[slug] = true
-	}
 	now := &l.endpoint
 	switch {
 	case first || before.Epoch != e.Epoch:
@@ -80,7 +72,7 @@ func (l *lane) change(e Endpoint) {
 		now.PrevSeq, now.Webhook.Health = before.PrevSeq, before.Webhook.Health
 	}
 	if len(l.queue) > 1 { // the first may be under way
-		rest := slices.DeleteFunc(slices.Clone(l.queue[1:]), func(e *Event) bool { return !l.wants(e) })
+		rest := slices.DeleteFunc(slices.Clone(l.queue[1:]), func(e *Event) bool { return !l.filter.Matches(e.Type, e.Project) })
 		l.queue = append(l.queue[:1:1], rest...)
 	}
 	l.notUntil = time.Time{}
@@ -89,16 +81,10 @@ func (l *lane) change(e Endpoint) {
 	}
 }
 
-// wants tells whether an event is one for the endpoint. Most of the log is of projects
-// that are not: that is found first.
-func (l *lane) wants(e *Event) bool {
-	return (len(l.projects) == 0 || l.projects[e.Project]) && l.filter.Matches(e.Type, e.Project)
-}
-
 // offer takes an event that was just told.
 func (l *lane) offer(e *Event) {
 	l.mu.Lock()
-	if !l.live || e.Seq <= l.seen || !l.wants(e) {
+	if !l.live || e.Seq <= l.seen || !l.filter.Matches(e.Type, e.Project) {
 		l.mu.Unlock()
 		return
 	}
@@ -197,7 +183,7 @@ func (l *lane) readOn() {
 		l.endpoint.PrevSeq = 0
 	}
 	for _, e := range events {
-		if l.wants(e) {
+		if l.filter.Matches(e.Type, e.Project) {
 			l.queue = append(l.queue, e)
 		}
 	}

@@ -45,7 +45,7 @@ type Endpoint struct {
 
 // Filter says which events the endpoint is sent.
 func (e Endpoint) Filter() domain.Filter {
-	return domain.Filter{Events: e.Webhook.Events, Projects: e.Webhook.Projects}
+	return domain.NewFilter(e.Webhook.Events, e.Webhook.Projects)
 }
 
 // secrets are those that sign at a time, the newest first.

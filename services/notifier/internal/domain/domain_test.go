@@ -13,16 +13,16 @@ func TestAFilterMatchesTypesAndProjects(t *testing.T) {
 		kind, project string
 		want          bool
 	}{
-		{domain.Filter{Events: []string{"*"}}, "operation.completed", "shop", true},
-		{domain.Filter{Events: []string{"operation.*"}}, "operation.completed", "shop", true},
-		{domain.Filter{Events: []string{"operation.*"}}, "project.created", "shop", false},
-		{domain.Filter{Events: []string{"operation.completed"}}, "operation.completed", "", true},
-		{domain.Filter{Events: []string{"operation.completed"}}, "operation.failed", "shop", false},
-		{domain.Filter{Events: []string{"operation.failed", "project.*"}}, "project.deleted", "shop", true},
-		{domain.Filter{Events: []string{"*"}, Projects: []string{"shop"}}, "operation.completed", "blog", false},
-		{domain.Filter{Events: []string{"*"}, Projects: []string{"shop", "blog"}}, "operation.completed", "blog", true},
-		{domain.Filter{Events: []string{"*"}, Projects: []string{"shop"}}, "webhook.disabled", "", false},
-		{domain.Filter{Events: []string{"*"}}, "key.created", "", false}, // nobody is sent hashes
+		{domain.NewFilter([]string{"*"}, nil), "operation.completed", "shop", true},
+		{domain.NewFilter([]string{"operation.*"}, nil), "operation.completed", "shop", true},
+		{domain.NewFilter([]string{"operation.*"}, nil), "project.created", "shop", false},
+		{domain.NewFilter([]string{"operation.completed"}, nil), "operation.completed", "", true},
+		{domain.NewFilter([]string{"operation.completed"}, nil), "operation.failed", "shop", false},
+		{domain.NewFilter([]string{"operation.failed", "project.*"}, nil), "project.deleted", "shop", true},
+		{domain.NewFilter([]string{"*"}, []string{"shop"}), "operation.completed", "blog", false},
+		{domain.NewFilter([]string{"*"}, []string{"shop", "blog"}), "operation.completed", "blog", true},
+		{domain.NewFilter([]string{"*"}, []string{"shop"}), "webhook.disabled", "", false},
+		{domain.NewFilter([]string{"*"}, nil), "key.created", "", false}, // nobody is sent hashes
 	} {
 		if got := c.filter.Matches(c.kind, c.project); got != c.want {
 			t.Errorf("%+v matches %s of %q: %t, want %t", c.filter, c.kind, c.project, got, c.want)

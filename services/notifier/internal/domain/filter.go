@@ -24,20 +24,31 @@ func ValidSlug(slug string) bool { return slugPattern.MatchString(slug) }
 
 // Filter says which events an endpoint is sent.
 type Filter struct {
-	Events   []string // exact types, entity.*, or *
-	Projects []string // slugs; empty for all events, also those of no project
+	events   []string
+	projects map[string]bool
+}
+
+// NewFilter is of types of events, entity.*, or *, and of slugs: without any of all
+// events, also those of no project.
+func NewFilter(events, projects []string) Filter {
+	f := Filter{events: events, projects: make(map[string]bool, len(projects))}
+	for _, slug := range projects {
+		f.projects[slug] = true
+	}
+	return f
 }
 
 // keys are what nobody is sent events of, whatever is wanted: they hold hashes.
 const keys = "key"
 
-// Matches tells whether an event of a type, as operation.completed, is wanted.
+// Matches tells whether an event of a type, as operation.completed, is wanted. Most of
+// the log is of projects that an endpoint does not want, so that comes first.
 func (f Filter) Matches(eventType, project string) bool {
-	if len(f.Projects) > 0 && !slices.Contains(f.Projects, project) {
+	if len(f.projects) > 0 && !f.projects[project] {
 		return false
 	}
 	entity, _, _ := strings.Cut(eventType, ".")
-	return entity != keys && slices.ContainsFunc(f.Events, func(wanted string) bool {
+	return entity != keys && slices.ContainsFunc(f.events, func(wanted string) bool {
 		return wanted == "*" || wanted == eventType || wanted == entity+".*"
 	})
 }
