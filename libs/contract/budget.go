@@ -17,6 +17,19 @@ type Budget struct {
 	Most    AgentLimits `json:"most,omitzero"`
 }
 
+// Replaced is what a budget becomes where want replaces it, nil for none, and whether
+// that is another one.
+func (b *Budget) Replaced(want Budget) (next *Budget, other bool) {
+	var has Budget
+	if b != nil {
+		has = *b
+	}
+	if want != (Budget{}) {
+		next = &want
+	}
+	return next, want != has
+}
+
 // Spend is what agents used, or may use.
 type Spend struct {
 	// Tokens are all that did not come from a cache: Usage.Tokens.

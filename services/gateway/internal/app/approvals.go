@@ -162,9 +162,11 @@ type OpenApproval struct {
 
 // OpenApprovals are those of the operations that are wanted, as far as this gateway
 // has read the log: what expires first comes first.
-func (f *Fold) OpenApprovals(want func(project string) bool) []OpenApproval {
+func (k *Keeper) OpenApprovals(want func(project string) bool) []OpenApproval {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	var open []OpenApproval
-	for _, op := range f.Waiting() {
+	for _, op := range k.waiting {
 		if !want(op.Project) {
 			continue
 		}

@@ -1,19 +1,16 @@
 package app
 
 import (
-	"sync"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
 
 // Fold is what the log of operations comes down to: those that are not over. It
-// tells its readers of every event that was legal, in order.
+// tells its readers of every event that was legal, in order. It is for one goroutine.
 type Fold struct {
 	readers []Reader
-
-	mu   sync.RWMutex
-	open map[string]contract.Operation // see essence
+	open    map[string]contract.Operation // see essence
 }
 
 // Reader learns from the log what it has to do. The operations that it is told of
@@ -34,14 +31,12 @@ func NewFold(readers ...Reader) *Fold {
 // Apply takes the next event of the log. One that may not follow is ignored, as
 // every reader of the log does.
 func (f *Fold) Apply(eventType string, at time.Time, snapshot contract.Operation) {
-	f.mu.Lock()
 	var prev *contract.Operation
 	if known, ok := f.open[snapshot.ID]; ok {
 		prev = &known
 	}
 	op, err := contract.Fold(prev, eventType, snapshot)
 	if err != nil {
-		f.mu.Unlock()
 		return
 	}
 	op = essence(op)
@@ -50,7 +45,6 @@ func (f *Fold) Apply(eventType string, at time.Time, snapshot contract.Operation
 	} else {
 		f.open[op.ID] = op
 	}
-	f.mu.Unlock()
 	for _, reader := range f.readers {
 		reader.Apply(at, prev, op)
 	}
@@ -61,19 +55,6 @@ func (f *Fold) Live() {
 	for _, reader := range f.readers {
 		reader.Live()
 	}
-}
-
-// Waiting is the operations that wait for an approval, in no order.
-func (f *Fold) Waiting() []contract.Operation {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	var waiting []contract.Operation
-	for _, op := range f.open {
-		if op.Waits() {
-			waiting = append(waiting, op)
-		}
-	}
-	return waiting
 }
 
 // essence is what has to be known of an operation to tell what may follow and what

@@ -53,8 +53,8 @@ func (k *Keeper) Apply(_ time.Time, _ *contract.Operation, op contract.Operation
 	} else {
 		delete(k.waiting, op.ID)
 	}
-	// Only what makes progress uses up a budget.
-	if op.Held || op.State == contract.Running && op.Result != nil && !op.CancelRequested {
+	// Only what makes progress uses up a budget. What waits is looked at with each tick.
+	if op.State == contract.Running && op.Result != nil && !op.CancelRequested {
 		k.turns[op.ID] = struct{}{}
 	} else {
 		delete(k.turns, op.ID)

@@ -154,13 +154,10 @@ func (k *Keys) SetBudget(ctx context.Context, by domain.Grant, id string, budget
 			return "", contract.Key{}, noKey(id)
 		case now.RevokedAt != nil:
 			return "", *now, &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("key %s is revoked, for good", id)}
-		case now.Budget != nil && *now.Budget == budget, now.Budget == nil && budget == contract.Budget{}:
-			return "", *now, nil
 		}
-		next := *now
-		next.Budget = &budget
-		if budget == (contract.Budget{}) {
-			next.Budget = nil
+		next, other := *now, false
+		if next.Budget, other = now.Budget.Replaced(budget); !other {
+			return "", *now, nil
 		}
 		return contract.TypeKeyBudgeted, next, nil
 	})

@@ -16,13 +16,10 @@ func (a *App) SetBudget(ctx context.Context, request contract.SetBudget) (contra
 			return "", contract.Project{}, &contract.Error{Code: contract.CodeNotFound, Detail: "there is no project " + request.Project}
 		case now.State != contract.ProjectReady:
 			return "", *now, &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("project %s is %s", request.Project, now.State)}
-		case now.Budget != nil && *now.Budget == request.Budget, now.Budget == nil && request.Budget == contract.Budget{}:
-			return "", *now, nil
 		}
-		next := *now
-		next.Budget = &request.Budget
-		if request.Budget == (contract.Budget{}) {
-			next.Budget = nil
+		next, other := *now, false
+		if next.Budget, other = now.Budget.Replaced(request.Budget); !other {
+			return "", *now, nil
 		}
 		return contract.TypeProjectBudgeted, next, nil
 	})

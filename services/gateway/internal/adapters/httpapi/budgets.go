@@ -19,6 +19,15 @@ type budgetRequest struct {
 	Most    limitRequest `json:"most"`
 }
 
+// decodeBudget is the budget that a request has.
+func decodeBudget(w http.ResponseWriter, r *http.Request) (contract.Budget, error) {
+	request, err := api.DecodeJSON[budgetRequest](w, r)
+	if err != nil {
+		return contract.Budget{}, err
+	}
+	return request.budget()
+}
+
 // budget checks the request, and is what it asks for.
 func (b budgetRequest) budget() (contract.Budget, error) {
 	v := validate.New()
@@ -38,11 +47,7 @@ func (b budgetRequest) budget() (contract.Budget, error) {
 }
 
 func (h *handlers) putProjectBudget(w http.ResponseWriter, r *http.Request) error {
-	request, err := api.DecodeJSON[budgetRequest](w, r)
-	if err != nil {
-		return err
-	}
-	budget, err := request.budget()
+	budget, err := decodeBudget(w, r)
 	if err != nil {
 		return err
 	}
@@ -72,11 +77,7 @@ func (h *handlers) getProjectBudget(w http.ResponseWriter, r *http.Request) erro
 }
 
 func (h *handlers) putKeyBudget(w http.ResponseWriter, r *http.Request) error {
-	request, err := api.DecodeJSON[budgetRequest](w, r)
-	if err != nil {
-		return err
-	}
-	budget, err := request.budget()
+	budget, err := decodeBudget(w, r)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ type Config struct {
 	Queries Queries
 	Keys    *app.Keys
 	// Approvals is what waits for somebody's decision.
-	Approvals *app.Fold
+	Approvals *app.Keeper
 	Ring      Ring
 	// LastKey is the sequence of the newest event of a key.
 	LastKey func(context.Context) (uint64, error)
