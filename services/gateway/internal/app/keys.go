@@ -155,10 +155,12 @@ func (k *Keys) SetBudget(ctx context.Context, by domain.Grant, id string, budget
 		case now.RevokedAt != nil:
 			return "", *now, &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("key %s is revoked, for good", id)}
 		}
-		next, other := *now, false
-		if next.Budget, other = now.Budget.Replaced(budget); !other {
+		replaced, other := now.Budget.Replaced(budget)
+		if !other {
 			return "", *now, nil
 		}
+		next := *now
+		next.Budget = replaced
 		return contract.TypeKeyBudgeted, next, nil
 	})
 	if err == nil {

@@ -17,10 +17,12 @@ func (a *App) SetBudget(ctx context.Context, request contract.SetBudget) (contra
 		case now.State != contract.ProjectReady:
 			return "", *now, &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("project %s is %s", request.Project, now.State)}
 		}
-		next, other := *now, false
-		if next.Budget, other = now.Budget.Replaced(request.Budget); !other {
+		replaced, other := now.Budget.Replaced(request.Budget)
+		if !other {
 			return "", *now, nil
 		}
+		next := *now
+		next.Budget = replaced
 		return contract.TypeProjectBudgeted, next, nil
 	})
 }
