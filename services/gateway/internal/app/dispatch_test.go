@@ -141,8 +141,8 @@ func TestALaneThatStaysTakenIsAskedLessAndLess(t *testing.T) {
 		if got := l.holds(lane); got != "a" {
 			t.Errorf("the lane holds %q, want a", got)
 		}
-		if d.Dispatcher.Waiting() != 1 {
-			t.Errorf("%d wait", d.Dispatcher.Waiting())
+		if d.Waiting() != 1 {
+			t.Errorf("%d wait", d.Waiting())
 		}
 	})
 }
