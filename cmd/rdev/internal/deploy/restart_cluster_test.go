@@ -29,8 +29,13 @@ type load struct {
 	slowest  time.Duration       // from acceptance to end
 }
 
-// waiting is how many commands of a project are under way: one runs.
-const waiting = 3
+const (
+	// waiting is how many commands of a project are under way: one runs.
+	waiting = 3
+	// pace is the time between two commands of a project: half of what its limit of
+	// 600 operations a minute allows, whatever the machine could do.
+	pace = 200 * time.Millisecond
+)
 
 // run sends commands to a project until it is to stop, and returns when all of them
 // have ended. A request that fails is sent again with the same key, as a careful
@@ -40,7 +45,8 @@ func (l *load) run(t *testing.T, project string, stop <-chan struct{}) {
 	var under sync.WaitGroup
 	defer under.Wait()
 	slots := make(chan struct{}, waiting)
-	for n := 0; ; n++ {
+	for n, tick := 0, time.Tick(pace); ; n++ {
+		<-tick
 		select {
 		case <-stop:
 			return
