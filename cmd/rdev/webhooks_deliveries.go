@@ -108,10 +108,10 @@ func (c *cli) showDeliveries(cmd *cobra.Command, deliveries []contract.Delivery,
 			next = render.Ago(now, d.NextAttemptAt)
 		}
 		rows = append(rows, []string{
-			render.Line(d.ID), strconv.FormatUint(d.Seq, 10), render.Line(d.Type), style.Delivery(d.Status), strconv.Itoa(len(d.Attempts)), last, ago, next,
+			render.Line(d.ID), render.Line(d.Type), style.Delivery(d.Status), strconv.Itoa(len(d.Attempts)), last, ago, next,
 		})
 	}
-	header := []string{"DELIVERY", "SEQ", "TYPE", style.Plain("STATUS"), "TRIES", "LAST ANSWER", "WHEN", "NEXT"}
+	header := []string{"DELIVERY", "TYPE", style.Plain("STATUS"), "TRIES", "LAST ANSWER", "WHEN", "NEXT"}
 	if err := render.Table(out, header, rows); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func newWebhooksRedeliverCommand(c *cli) *cobra.Command {
 were given up (--dead), or those of the events from one sequence to another. With
 --from-seq alone the webhook goes back: it gets, in order, all that the log has from
 there, also what it was never sent.`,
-		Example: `  rdev webhooks redeliver ci 5f0c1f9e-6a52-4d7e-9d55-3c1f0f0b7a11
+		Example: `  rdev webhooks redeliver ci 1207
   rdev webhooks redeliver ci --dead
   rdev webhooks redeliver ci --from-seq 1200 --to-seq 1300
   rdev webhooks redeliver ci --from-seq 1200`,
@@ -213,7 +213,7 @@ func (c *cli) completeDeliveries(cmd *cobra.Command, args []string, typed string
 	}
 	var words []cobra.Completion
 	for _, d := range page.Deliveries {
-		words = append(words, cobra.CompletionWithDesc(d.ID, render.Line(fmt.Sprintf("%d %s %s", d.Seq, d.Type, d.Status))))
+		words = append(words, cobra.CompletionWithDesc(d.ID, render.Line(fmt.Sprintf("%s %s", d.Type, d.Status))))
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
 }

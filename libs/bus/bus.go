@@ -69,6 +69,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 		nats.IgnoreAuthErrorAbort(),
 		nats.Timeout(requestTimeout),
 		nats.PingInterval(10 * time.Second),
+		nats.SyncQueueLen(2 * backfillBatch), // a batch makes room for so many answers: 512 KiB by default
 	}, trouble.handlers(), given)
 	nc, err := nats.Connect(o.NATS.URL, options...)
 	if err != nil {

@@ -209,7 +209,7 @@ const (
 
 // Delivery is one event on its way to one endpoint.
 type Delivery struct {
-	ID            string            `json:"id"`
+	ID            string            `json:"id"`       // the sequence of the event
 	EventID       string            `json:"event_id"` // ce-id; webhook-id of every attempt
 	Seq           uint64            `json:"seq"`      // of the event in RDEV_EVENTS
 	Type          string            `json:"type"`     // operation.completed

@@ -51,6 +51,10 @@ create index endpoints_unannounced on endpoints (id) where announced_rev < rev;
 -- who deletes an endpoint deletes its deliveries.
 alter table deliveries drop constraint deliveries_endpoint_fkey;
 delete from deliveries where status = 'pending' and attempts = '[]';
+-- They come in the order of the log, so that each endpoint's are appended to the index.
+alter table deliveries drop constraint deliveries_pkey;
+alter table deliveries add primary key (endpoint, seq);
+drop index deliveries_listed;
 alter table deliveries add column at timestamptz not null default now(); -- of the last attempt
 create index deliveries_unsettled on deliveries (endpoint, status, seq desc) where status <> 'delivered'; -- nearly all are
 create index deliveries_aged on deliveries using brin (at); -- they come in that order
@@ -58,8 +62,7 @@ create index deliveries_aged on deliveries using brin (at); -- they come in that
 -- Deliveries that somebody wants to be made again.
 create table redeliveries (
     endpoint text   not null,
-    event_id text   not null,
     seq      bigint not null,
-    primary key (endpoint, event_id),
-    foreign key (endpoint, event_id) references deliveries (endpoint, event_id) on delete cascade
+    primary key (endpoint, seq),
+    foreign key (endpoint, seq) references deliveries (endpoint, seq) on delete cascade
 );

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -169,12 +168,12 @@ func newSender(targets domain.Targets, proxy string) (*webhook.Sender, error) {
 type poster struct{ *webhook.Sender }
 
 func (p poster) Send(ctx context.Context, r app.Request) app.Outcome {
-	event := maps.Clone(r.Event.Header)
+	prev := ""
 	if r.Event.Seq > 0 {
-		event[contract.HeaderPrevSeq] = strconv.FormatUint(r.PrevSeq, 10)
+		prev = strconv.FormatUint(r.PrevSeq, 10)
 	}
 	return app.Outcome(p.Post(ctx, webhook.Request{
-		URL: r.URL, Secrets: r.Secrets, Headers: r.Headers, ID: r.Event.ID, Event: event, Body: r.Event.Data,
+		URL: r.URL, Secrets: r.Secrets, Headers: r.Headers, ID: r.Event.ID, Event: r.Event.Header, PrevSeq: prev, Body: r.Event.Data,
 	}))
 }
 

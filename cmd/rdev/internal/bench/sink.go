@@ -17,6 +17,8 @@ import (
 type sinkReport struct {
 	Count    int
 	Bytes    int64
+	First    time.Time // when the first request came
+	Last     time.Time
 	P50, P99 float64 // milliseconds from the event to the request that brought it
 }
 
@@ -28,8 +30,9 @@ type sink struct {
 }
 
 type sinkGroup struct {
-	bytes int64
-	ages  []float64 // milliseconds
+	bytes       int64
+	first, last time.Time
+	ages        []float64 // milliseconds
 }
 
 // serveSink announces the URL of endpoints. GET /report/<group> tells what came, and
@@ -61,10 +64,11 @@ func (s *sink) take(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("group")
 	group := s.groups[name]
 	if group == nil {
-		group = &sinkGroup{}
+		group = &sinkGroup{first: now}
 		s.groups[name] = group
 	}
 	group.bytes += size
+	group.last = now
 	group.ages = append(group.ages, milliseconds(now.Sub(at)))
 	s.mu.Unlock()
 	w.WriteHeader(http.StatusAccepted)
@@ -75,7 +79,7 @@ func (s *sink) report(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	var found sinkReport
 	if group := s.groups[r.PathValue("group")]; group != nil {
-		found = sinkReport{Count: len(group.ages), Bytes: group.bytes}
+		found = sinkReport{Count: len(group.ages), Bytes: group.bytes, First: group.first, Last: group.last}
 		if r.URL.Query().Has("ages") {
 			found.P50, found.P99 = percentile(group.ages, 0.5), percentile(group.ages, 0.99)
 		}

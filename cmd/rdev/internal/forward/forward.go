@@ -85,7 +85,7 @@ func (f *Forwarder) Send(ctx context.Context, event client.Event) contract.Deliv
 	attempt.DurationMS = time.Since(begin).Milliseconds()
 	f.prev = event.Seq
 	return contract.Delivery{
-		ID: id, EventID: id, Seq: event.Seq, Type: event.Entity + "." + event.Type, Status: status, Attempts: []contract.DeliveryAttempt{attempt},
+		ID: strconv.FormatUint(event.Seq, 10), EventID: id, Seq: event.Seq, Type: event.Entity + "." + event.Type, Status: status, Attempts: []contract.DeliveryAttempt{attempt},
 	}
 }
 

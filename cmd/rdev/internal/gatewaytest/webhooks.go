@@ -220,7 +220,7 @@ func (g *Gateway) deliveries(hook *webhook) []contract.Delivery {
 			status = contract.DeliveryPending
 		}
 		all = append(all, contract.Delivery{
-			ID: e.ID, EventID: e.ID, Seq: e.Seq, Type: e.Type, Status: status, Attempts: []contract.DeliveryAttempt{attempt},
+			ID: strconv.FormatUint(e.Seq, 10), EventID: e.ID, Seq: e.Seq, Type: e.Type, Status: status, Attempts: []contract.DeliveryAttempt{attempt},
 		})
 	}
 	return all
@@ -275,7 +275,7 @@ func (g *Gateway) deliverAgain(w http.ResponseWriter, hook *webhook, wanted func
 	count := 0
 	for _, d := range g.deliveries(hook) {
 		if wanted(d) {
-			hook.again[d.ID] = true
+			hook.again[d.EventID] = true
 			count++
 		}
 	}

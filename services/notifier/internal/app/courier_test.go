@@ -348,6 +348,25 @@ func TestARateIsKept(t *testing.T) {
 	})
 }
 
+// What is read for nothing, and the connections that it costs, others pay for, too.
+func TestAnEndpointThatIsCutOffWaits(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		t.Helper()
+		w.answer = func(string, *app.Event) app.Outcome { return app.Outcome{Status: 200, Cut: true} }
+		w.hook("endless", "*")
+		w.happen(100, done)
+		time.Sleep(2*time.Second - time.Millisecond)
+		if got := len(w.requests("endless")); got < 15 || got > 20 {
+			t.Errorf("%d requests in 2 s, want 10 a second", got)
+		}
+		w.settle()
+		time.Sleep(time.Minute)
+		if got := len(w.taken("endless")); got != 100 {
+			t.Errorf("it got %d of 100", got)
+		}
+	})
+}
+
 // One that hangs costs the others nothing, however many there are of its kind.
 func TestEndpointsThatHangHoldUpNobody(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

@@ -247,7 +247,7 @@ func (l *lane) judge(event *Event, outcome Outcome) Result {
 	w := &l.endpoint.Webhook
 	health := &w.Health
 	try := domain.Try{
-		Status: outcome.Status, RetryAfter: outcome.RetryAfter, RetryClientErrors: w.RetryClientErrors, Failures: health.Failures,
+		Status: outcome.Status, RetryAfter: outcome.RetryAfter, Cut: outcome.Cut, RetryClientErrors: w.RetryClientErrors, Failures: health.Failures,
 		Since: later(event.Time, l.endpoint.EnabledAt), Now: now, Random: rand.Float64(),
 	}
 	if health.FailingSince != nil {
@@ -281,15 +281,14 @@ func (l *lane) judge(event *Event, outcome Outcome) Result {
 		health.Seq = event.Seq
 	}
 	health.NextAttemptAt = nil
-	l.notUntil = time.Time{}
-	switch {
-	case pause > 0:
+	if verdict != domain.Delivered && pause > 0 {
 		next := now.Add(pause)
-		l.notUntil = next
 		health.NextAttemptAt = &next
-	case w.Rate > 0:
-		l.notUntil = now.Add(time.Second / time.Duration(w.Rate))
 	}
+	if pause == 0 && w.Rate > 0 {
+		pause = time.Second / time.Duration(w.Rate)
+	}
+	l.notUntil = now.Add(pause)
 	result.Cursor, result.Sent = l.settled, l.endpoint.PrevSeq
 	result.Failures, result.FailingSince, result.NextAttemptAt = health.Failures, health.FailingSince, health.NextAttemptAt
 	return result

@@ -9,6 +9,7 @@ package app
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -22,8 +23,8 @@ type Event struct {
 	Type    string // operation.completed
 	Project string // slug, empty where the event belongs to none
 	Time    time.Time
-	Header  map[string]string // to send along: ce-*, Rdev-Seq, traceparent
-	Data    []byte            // JSON
+	Header  http.Header // to send along: ce-*, Rdev-Seq, traceparent; never changed
+	Data    []byte      // JSON
 }
 
 // Endpoint is where events are sent to.
@@ -136,7 +137,6 @@ type Deliveries interface {
 // DeliveryFilter says which deliveries of an endpoint are meant.
 type DeliveryFilter struct {
 	Endpoint string
-	EventID  string                  // any where ""
 	Status   contract.DeliveryStatus // any where ""
 	Type     string                  // any where ""
 	FromSeq  uint64
@@ -174,6 +174,7 @@ type Outcome struct {
 	Err        error         // why there was none
 	RetryAfter time.Duration // as the endpoint wants it
 	Excerpt    string        // how the body of an answer begins that was no 2xx
+	Cut        bool          // the body was longer or slower than it is read, or broke off
 }
 
 // Sender makes requests to endpoints.

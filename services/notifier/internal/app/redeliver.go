@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
@@ -26,12 +27,18 @@ func (a *App) Redeliver(ctx context.Context, request contract.Redeliver) (contra
 	if goBack {
 		return a.goBack(ctx, request.ID, request.FromSeq)
 	}
-	filter := DeliveryFilter{
-		Endpoint: request.ID, EventID: request.Delivery, Status: request.Status, FromSeq: request.FromSeq, ToSeq: request.ToSeq, Limit: maxRedeliveries,
+	filter := DeliveryFilter{Endpoint: request.ID, Status: request.Status, FromSeq: request.FromSeq, ToSeq: request.ToSeq, Limit: maxRedeliveries}
+	unknown := &contract.Error{Code: contract.CodeNotFound, Detail: fmt.Sprintf("webhook %s has no delivery %q", request.ID, request.Delivery)}
+	if request.Delivery != "" {
+		seq, err := strconv.ParseUint(request.Delivery, 10, 64)
+		if err != nil || seq == 0 {
+			return contract.Redelivering{}, unknown
+		}
+		filter.FromSeq, filter.ToSeq = seq, seq
 	}
 	count, err := a.Deliveries.Redeliver(ctx, filter)
 	if err == nil && count == 0 && request.Delivery != "" {
-		err = &contract.Error{Code: contract.CodeNotFound, Detail: fmt.Sprintf("webhook %s has no delivery %q", request.ID, request.Delivery)}
+		err = unknown
 	}
 	if err == nil { // which tells the courier
 		_, err = a.Endpoints.Update(ctx, request.ID, "", func(*Endpoint) error { return nil })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -28,15 +29,18 @@ func (a *App) TestWebhook(ctx context.Context, request contract.GetWebhook) (con
 	if err != nil {
 		return contract.DeliveryAttempt{}, fmt.Errorf("encode test: %w", err)
 	}
-	id := a.NewID()
+	id, header := a.NewID(), http.Header{}
+	for name, value := range map[string]string{
+		contract.HeaderEventID: id, contract.HeaderType: contract.TypePrefix + TypeTest + contract.TypeSuffix, contract.HeaderSpecVersion: "1.0",
+		contract.HeaderSource: "/rdev/" + contract.ServiceNotifier, contract.HeaderSubject: e.Webhook.ID, contract.HeaderTime: now.Format(time.RFC3339Nano),
+	} {
+		header.Set(name, value)
+	}
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	outcome := a.Sender.Send(ctx, Request{
 		URL: e.Webhook.URL, Secrets: e.secrets(now), Headers: e.Webhook.Headers,
-		Event: &Event{ID: id, Type: TypeTest, Time: now, Data: data, Header: map[string]string{
-			contract.HeaderEventID: id, contract.HeaderType: contract.TypePrefix + TypeTest + contract.TypeSuffix, contract.HeaderSpecVersion: "1.0",
-			contract.HeaderSource: "/rdev/" + contract.ServiceNotifier, contract.HeaderSubject: e.Webhook.ID, contract.HeaderTime: now.Format(time.RFC3339Nano),
-		}},
+		Event: &Event{ID: id, Type: TypeTest, Time: now, Data: data, Header: header},
 	})
 	return attemptOf(outcome, time.Now().UTC()), nil
 }

@@ -28,6 +28,8 @@ const (
 type Try struct {
 	Status     int           // of the answer, 0 where there was none
 	RetryAfter time.Duration // as the endpoint wants it, 0 where it does not say
+	// Cut says that the answer's body was longer or slower than it is read, or broke off.
+	Cut bool
 	// RetryClientErrors treats 4xx as 5xx.
 	RetryClientErrors bool
 
@@ -40,11 +42,19 @@ type Try struct {
 	Random float64 // in [0,1)
 }
 
+// cutPause is how long nothing is sent after an answer that was cut off. Each costs a
+// connection, and as many bytes as a hundred others.
+const cutPause = 100 * time.Millisecond
+
 // Judge decides what becomes of an event, why in words where the endpoint is
 // disabled, and for how long nothing is sent to the endpoint.
 func (p Policy) Judge(t Try) (verdict Verdict, reason string, pause time.Duration) {
+	least := time.Duration(0)
+	if t.Cut {
+		least = cutPause
+	}
 	if t.Status >= 200 && t.Status < 300 {
-		return Delivered, "", 0
+		return Delivered, "", least
 	}
 	if t.Status == http.StatusGone {
 		return Disable, "it answered 410 Gone", 0
@@ -58,7 +68,7 @@ func (p Policy) Judge(t Try) (verdict Verdict, reason string, pause time.Duratio
 		return Disable, "every attempt has failed since " + failing.UTC().Format(time.RFC3339), 0
 	}
 	if final(t.Status) && !t.RetryClientErrors {
-		return Dead, "", 0 // it lives, and does not want this one
+		return Dead, "", least // it lives, and does not want this one
 	}
 	if failing.After(t.Since) {
 		t.Since = failing

@@ -24,6 +24,9 @@ func TestAnAnswerDecidesWhatBecomesOfAnEvent(t *testing.T) {
 	}{
 		{"200", domain.Try{Status: 200, Failures: 9, FailingSince: ago(200 * time.Hour)}, domain.Delivered, 0, ""},
 		{"204", domain.Try{Status: 204}, domain.Delivered, 0, ""},
+		{"200 that was cut off", domain.Try{Status: 200, Cut: true}, domain.Delivered, 100 * time.Millisecond, ""},
+		{"404 that was cut off", domain.Try{Status: 404, Cut: true}, domain.Dead, 100 * time.Millisecond, ""},
+		{"500 that was cut off", domain.Try{Status: 500, Cut: true}, domain.Retry, first, ""},
 		{"no answer", domain.Try{}, domain.Retry, first, ""},
 		{"500", domain.Try{Status: 500, Failures: 3, FailingSince: ago(time.Minute)}, domain.Retry, fourth, ""},
 		{"redirect", domain.Try{Status: 302}, domain.Retry, first, ""},

@@ -3,11 +3,9 @@ package jetstream
 
 import (
 	"context"
-	"regexp"
+	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
@@ -55,14 +53,33 @@ func (l Log) Announce(ctx context.Context, change string, webhook contract.Webho
 	return err
 }
 
-// idPattern is what may be a token of a URL and a header's value.
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+// maxID is how long the id of an event may be that is sent as it is.
+const maxID = 64
+
+// isToken tells whether an id may be a token of a URL and a header's value.
+func isToken(id string) bool {
+	for _, c := range []byte(id) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if digit := '0' <= c && c <= '9'; !letter && !digit && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return id != "" && len(id) <= maxID
+}
+
+// names are those of a header: in the log, and as net/http writes it.
+type names struct{ log, http string }
 
 // sent are the headers of an event that go along to endpoints.
-func sent() []string {
-	return []string{
-		contract.HeaderEventID, contract.HeaderType, contract.HeaderSource, contract.HeaderSubject, contract.HeaderTime,
-		contract.HeaderSpecVersion, contract.HeaderProject, contract.HeaderTraceparent,
+func sent() [7]names {
+	return [...]names{
+		{contract.HeaderType, "Ce-Type"},
+		{contract.HeaderSource, "Ce-Source"},
+		{contract.HeaderSubject, "Ce-Subject"},
+		{contract.HeaderTime, "Ce-Time"},
+		{contract.HeaderSpecVersion, "Ce-Specversion"},
+		{contract.HeaderProject, "Rdev-Project"},
+		{contract.HeaderTraceparent, "Traceparent"},
 	}
 }
 
@@ -70,22 +87,18 @@ func sent() []string {
 // may lack an id; its sequence stands in.
 func eventOf(e bus.Event) *app.Event {
 	event := &app.Event{
-		ID: e.ID, Seq: e.Seq, Type: e.Entity + "." + e.Type, Project: e.Project, Time: e.Time, Data: e.Data, Header: headers(e.Header),
+		ID: e.ID, Seq: e.Seq, Type: e.Entity + "." + e.Type, Project: e.Project, Time: e.Time, Data: e.Data, Header: http.Header{},
 	}
-	if !idPattern.MatchString(event.ID) {
-		event.ID = "seq-" + strconv.FormatUint(e.Seq, 10)
+	seq := strconv.FormatUint(e.Seq, 10)
+	if !isToken(event.ID) {
+		event.ID = "seq-" + seq
 	}
-	event.Header[contract.HeaderEventID] = event.ID
-	event.Header[contract.HeaderSeq] = strconv.FormatUint(e.Seq, 10)
-	return event
-}
-
-func headers(h nats.Header) map[string]string {
-	all := map[string]string{}
 	for _, name := range sent() {
-		if value := h.Get(name); value != "" {
-			all[name] = value
+		if value := e.Header.Get(name.log); value != "" {
+			event.Header[name.http] = []string{value}
 		}
 	}
-	return all
+	event.Header["Ce-Id"] = []string{event.ID}
+	event.Header[contract.HeaderSeq] = []string{seq}
+	return event
 }

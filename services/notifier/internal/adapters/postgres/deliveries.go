@@ -43,23 +43,29 @@ func (p Deliveries) Record(ctx context.Context, results []app.Result) error {
 
 // rows are the columns of deliveries, those of one delivery in one row.
 type rows struct {
-	index                              map[[2]string]int
+	index                              map[rowKey]int
 	endpoints, events, types, statuses []string
 	seqs, prevs                        []int64
 	attempts                           [][]contract.DeliveryAttempt
 	next                               []*time.Time
 }
 
+type rowKey struct {
+	endpoint string
+	seq      uint64
+}
+
 func rowsOf(results []app.Result, redeliveries bool) *rows {
-	all := &rows{index: map[[2]string]int{}}
+	all := &rows{index: make(map[rowKey]int, len(results))}
 	for _, r := range results {
 		if r.Redelivery != redeliveries {
 			continue
 		}
-		at, ok := all.index[[2]string{r.Endpoint, r.Event.ID}]
+		key := rowKey{r.Endpoint, r.Event.Seq}
+		at, ok := all.index[key]
 		if !ok {
 			at = len(all.endpoints)
-			all.index[[2]string{r.Endpoint, r.Event.ID}] = at
+			all.index[key] = at
 			all.endpoints, all.events, all.types = append(all.endpoints, r.Endpoint), append(all.events, r.Event.ID), append(all.types, r.Event.Type)
 			all.seqs, all.prevs = append(all.seqs, int64(r.Event.Seq)), append(all.prevs, int64(r.PrevSeq))
 			all.statuses, all.attempts, all.next = append(all.statuses, ""), append(all.attempts, nil), append(all.next, nil)
@@ -106,7 +112,7 @@ func queueDeliveries(batch *pgx.Batch, results []app.Result) error {
 		from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
 			as r (endpoint, event_id, seq, prev_seq, type, status, attempts, next)
 		where exists (select from endpoints e where e.id = r.endpoint)
-		on conflict (endpoint, event_id) do update set attempts = `+fmt.Sprintf(latest, "excluded.attempts")+`,
+		on conflict (endpoint, seq) do update set attempts = `+fmt.Sprintf(latest, "excluded.attempts")+`,
 			prev_seq = excluded.prev_seq, status = excluded.status, next_attempt_at = excluded.next_attempt_at, at = now()`,
 		r.endpoints, r.events, r.seqs, r.prevs, r.types, r.statuses, documents, r.next)
 	return nil
@@ -123,10 +129,10 @@ func queueRedeliveries(batch *pgx.Batch, results []app.Result) error {
 	batch.Queue(`
 		update deliveries d set attempts = `+fmt.Sprintf(latest, "r.attempts::jsonb")+`, at = now(),
 			status = coalesce(nullif(r.status, ''), d.status), next_attempt_at = case when r.status = '' then d.next_attempt_at end
-		from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as r (endpoint, event_id, status, attempts)
-		where d.endpoint = r.endpoint and d.event_id = r.event_id`, r.endpoints, r.events, r.statuses, documents)
-	batch.Queue(`delete from redeliveries d using unnest($1::text[], $2::text[]) as r (endpoint, event_id)
-		where d.endpoint = r.endpoint and d.event_id = r.event_id`, r.endpoints, r.events)
+		from unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) as r (endpoint, seq, status, attempts)
+		where d.endpoint = r.endpoint and d.seq = r.seq`, r.endpoints, r.seqs, r.statuses, documents)
+	batch.Queue(`delete from redeliveries d using unnest($1::text[], $2::bigint[]) as r (endpoint, seq)
+		where d.endpoint = r.endpoint and d.seq = r.seq`, r.endpoints, r.seqs)
 	return nil
 }
 
@@ -186,8 +192,7 @@ func (p Deliveries) Mark(ctx context.Context, marks []app.Mark) error {
 
 // meant is the condition that a filter is; its arguments are those of meantBy.
 func meant(f app.DeliveryFilter) string {
-	condition := `endpoint = $1 and ($2 = '' or event_id = $2) and ($3 = '' or status = $3) and ($4 = '' or type = $4)
-		and seq >= $5 and seq <= $6`
+	condition := `endpoint = $1 and ($2 = '' or status = $2) and ($3 = '' or type = $3) and seq >= $4 and seq <= $5`
 	if f.Status != "" && f.Status != contract.DeliveryDelivered {
 		condition += ` and status <> 'delivered'` // few are, and have an index of their own
 	}
@@ -203,14 +208,14 @@ func meantBy(f app.DeliveryFilter) []any {
 	if limit == 0 {
 		limit = math.MaxInt32
 	}
-	return []any{f.Endpoint, f.EventID, f.Status, f.Type, int64(min(f.FromSeq, math.MaxInt64)), to, limit}
+	return []any{f.Endpoint, f.Status, f.Type, int64(min(f.FromSeq, math.MaxInt64)), to, limit}
 }
 
 // ListOf implements app.Deliveries.
 func (p Deliveries) ListOf(ctx context.Context, filter app.DeliveryFilter) ([]contract.Delivery, error) {
 	rows, err := p.Pool.Query(ctx, `
-		select event_id, event_id, seq, type, status, attempts, next_attempt_at from deliveries
-		where `+meant(filter)+` order by seq desc limit $7`, meantBy(filter)...)
+		select seq::text as id, event_id, seq, type, status, attempts, next_attempt_at from deliveries
+		where `+meant(filter)+` order by seq desc limit $6`, meantBy(filter)...)
 	if err != nil {
 		return nil, fmt.Errorf("query deliveries: %w", err)
 	}
@@ -224,9 +229,9 @@ func (p Deliveries) ListOf(ctx context.Context, filter app.DeliveryFilter) ([]co
 // Redeliver implements app.Deliveries.
 func (p Deliveries) Redeliver(ctx context.Context, filter app.DeliveryFilter) (int, error) {
 	tag, err := p.Pool.Exec(ctx, `
-		insert into redeliveries (endpoint, event_id, seq)
-		select endpoint, event_id, seq from deliveries where `+meant(filter)+` order by seq limit $7
-		on conflict (endpoint, event_id) do update set seq = excluded.seq`, meantBy(filter)...)
+		insert into redeliveries (endpoint, seq)
+		select endpoint, seq from deliveries where `+meant(filter)+` order by seq limit $6
+		on conflict (endpoint, seq) do update set seq = excluded.seq`, meantBy(filter)...)
 	if err != nil {
 		return 0, fmt.Errorf("insert redeliveries: %w", err)
 	}
@@ -236,8 +241,8 @@ func (p Deliveries) Redeliver(ctx context.Context, filter app.DeliveryFilter) (i
 // Redeliveries implements app.Deliveries.
 func (p Deliveries) Redeliveries(ctx context.Context, endpoint string, limit int) ([]app.Redelivery, error) {
 	rows, err := p.Pool.Query(ctx, `
-		select r.event_id, r.seq, d.prev_seq from redeliveries r join deliveries d using (endpoint, event_id)
-		where endpoint = $1 order by r.seq limit $2`, endpoint, limit)
+		select event_id, seq, prev_seq from redeliveries join deliveries using (endpoint, seq)
+		where endpoint = $1 order by seq limit $2`, endpoint, limit)
 	if err != nil {
 		return nil, fmt.Errorf("query redeliveries: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,6 +20,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/notifier/internal/domain"
 )
 
@@ -49,7 +51,8 @@ type Request struct {
 	Secrets []string          // whsec_…, one or two, the newest first: each signs
 	Headers map[string]string // the endpoint's own; those that are rdev's to set are left out
 	ID      string            // webhook-id
-	Event   map[string]string // headers of the event: ce-*, Rdev-*, traceparent
+	Event   http.Header       // of the event: ce-*, Rdev-Seq, traceparent; shared with other requests
+	PrevSeq string            // Rdev-Prev-Seq; none where empty
 	Body    []byte            // JSON
 }
 
@@ -60,12 +63,14 @@ type Outcome struct {
 	Err        error         // why there was no answer; nil for an answer of any status
 	RetryAfter time.Duration // as a 429 or 503 asks for, at most an hour
 	Excerpt    string        // how the body of an answer begins that was no 2xx: one line, at most 1 KiB
+	Cut        bool          // the body was longer or slower than it is read, or broke off
 }
 
 // Sender posts events. It follows no redirect: that is an answer.
 type Sender struct {
-	client    *http.Client
-	bodyLimit time.Duration // for the body of an answer
+	transport *http.Transport // alone: an http.Client adds redirects and cookies, which nobody wants here
+	limit     time.Duration   // for a request
+	bodyLimit time.Duration   // for the body of an answer
 }
 
 // settings are what a Sender is made of.
@@ -112,26 +117,22 @@ func NewSender(targets domain.Targets, options ...Option) *Sender {
 		set.dial = newProxy(set.proxy, config).DialContext
 	}
 	guard := &guard{targets: targets, resolver: set.resolver, dial: set.dial, patience: set.connect}
-	return &Sender{bodyLimit: set.body, client: &http.Client{
-		Timeout: set.total,
-		Transport: &http.Transport{
-			DialContext:            guard.DialContext, // and no Proxy, which would look up names for us
-			TLSClientConfig:        config,
-			TLSHandshakeTimeout:    set.tls,
-			ForceAttemptHTTP2:      true,
-			HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
-			MaxIdleConns:           maxIdle,
-			MaxIdleConnsPerHost:    maxIdlePerHost,
-			IdleConnTimeout:        idleTimeout,
-			MaxResponseHeaderBytes: maxAnswer,
-			DisableCompression:     true, // what is read is what was sent
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	return &Sender{limit: set.total, bodyLimit: set.body, transport: &http.Transport{
+		DialContext:            guard.DialContext, // and no Proxy, which would look up names for us
+		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    set.tls,
+		ForceAttemptHTTP2:      true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		MaxIdleConns:           maxIdle,
+		MaxIdleConnsPerHost:    maxIdlePerHost,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: maxAnswer,
+		DisableCompression:     true, // what is read is what was sent
 	}}
 }
 
 // Close closes the connections that wait for another request.
-func (s *Sender) Close() { s.client.CloseIdleConnections() }
+func (s *Sender) Close() { s.transport.CloseIdleConnections() }
 
 // Post makes a request once. An Err that wraps domain.ErrTargetNotAllowed says that
 // nothing was sent, for the address is none that rdev talks to.
@@ -143,13 +144,13 @@ func (s *Sender) Post(ctx context.Context, r Request) Outcome {
 }
 
 func (s *Sender) post(ctx context.Context, r Request, begin time.Time) Outcome {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithDeadline(ctx, begin.Add(s.limit))
 	defer cancel()
 	request, err := signed(ctx, r, begin)
 	if err != nil {
 		return Outcome{Err: err}
 	}
-	response, err := s.client.Do(request)
+	response, err := s.transport.RoundTrip(request)
 	if err != nil {
 		return Outcome{Err: s.reason(err, time.Since(begin))}
 	}
@@ -162,12 +163,13 @@ func (s *Sender) post(ctx context.Context, r Request, begin time.Time) Outcome {
 	// connection be used again; what goes on for too long is cut off.
 	timer := time.AfterFunc(s.bodyLimit, cancel)
 	defer timer.Stop()
-	body := io.LimitReader(response.Body, maxAnswer)
+	body := &io.LimitedReader{R: response.Body, N: maxAnswer + 1}
 	if outcome.Status/100 != 2 {
 		begins, _ := io.ReadAll(io.LimitReader(body, maxExcerpt))
 		outcome.Excerpt = excerpt(begins)
 	}
-	_, _ = io.Copy(io.Discard, body)
+	_, err = io.Copy(io.Discard, body)
+	outcome.Cut = err != nil || body.N == 0
 	return outcome
 }
 
@@ -189,33 +191,37 @@ func signed(ctx context.Context, r Request, at time.Time) (*http.Request, error)
 	if err != nil {
 		return nil, fmt.Errorf("make the request: %w", err)
 	}
+	header := maps.Clone(r.Event)
+	if header == nil {
+		header = http.Header{}
+	}
+	request.Header = header
 	for name, value := range r.Headers {
 		if !domain.ReservedHeader(name) {
-			request.Header.Set(name, value)
+			header.Set(name, value)
 		}
 	}
-	for name, value := range r.Event {
-		request.Header.Set(name, value)
+	if r.PrevSeq != "" {
+		header[contract.HeaderPrevSeq] = []string{r.PrevSeq}
 	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("User-Agent", userAgent)
-	request.Header.Set(standardwebhooks.HeaderWebhookID, r.ID)
-	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
-	request.Header.Set(standardwebhooks.HeaderWebhookSignature, strings.Join(signatures, " "))
+	header["Content-Type"] = []string{"application/json"}
+	header["User-Agent"] = []string{userAgent}
+	header["Webhook-Id"] = []string{r.ID}
+	header["Webhook-Timestamp"] = []string{strconv.FormatInt(at.Unix(), 10)}
+	header["Webhook-Signature"] = []string{strings.Join(signatures, " ")}
 	// Not sent, for it is empty: the request may be made again where a connection that
 	// was kept turns out to be closed.
-	request.Header["Idempotency-Key"] = []string{}
+	header["Idempotency-Key"] = []string{}
 	return request, nil
 }
 
-// reason is why there was no answer, without the URL, which the reader knows.
+// reason is why there was no answer.
 func (s *Sender) reason(err error, after time.Duration) error {
-	wrapped, ok := errors.AsType[*url.Error](err)
-	if !ok {
-		return fmt.Errorf("no answer: %w", err)
+	switch broken, ok := errors.AsType[tls.RecordHeaderError](err); {
+	case after >= s.limit:
+		return fmt.Errorf("no answer within %s: %w", s.limit, context.DeadlineExceeded)
+	case ok && string(broken.RecordHeader[:]) == "HTTP/":
+		return http.ErrSchemeMismatch
 	}
-	if wrapped.Timeout() && after >= s.client.Timeout {
-		return fmt.Errorf("no answer within %s: %w", s.client.Timeout, context.DeadlineExceeded)
-	}
-	return wrapped.Err
+	return err
 }

@@ -25,10 +25,11 @@ func BenchmarkPost(b *testing.B) {
 	s := newSender(b, loopback())
 	request := Request{
 		URL: server.URL, Secrets: []string{"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}, ID: "0193f2a4-7c1e-7d3a-9a44-5f0c2b7e8d12", Body: benchmarkBody(),
-		Event: map[string]string{
-			"ce-specversion": "1.0", "ce-type": "ai.orchard9.rdev.operation.completed.v1", "ce-source": "/rdev/executor", "ce-id": "0193f2a4", "ce-time": "2026-03-01T12:00:00Z",
-			"Rdev-Seq": "7", "Rdev-Prev-Seq": "6", "Rdev-Project": "shop",
+		Event: http.Header{
+			"Ce-Specversion": {"1.0"}, "Ce-Type": {"ai.orchard9.rdev.operation.completed.v1"}, "Ce-Source": {"/rdev/executor"}, "Ce-Id": {"0193f2a4"},
+			"Ce-Time": {"2026-03-01T12:00:00Z"}, "Rdev-Seq": {"7"}, "Rdev-Project": {"shop"},
 		},
+		PrevSeq: "6",
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -159,12 +159,21 @@ func TestTheStatusStandsWhateverBecomesOfTheBody(t *testing.T) {
 			defer cancel()
 			s := newSender(t, loopback(), func(s *settings) { s.body, s.total = 50*time.Millisecond, time.Hour })
 			outcome := s.Post(ctx, Request{URL: server.URL, Secrets: []string{secret}, ID: "e1"})
-			if outcome.Err != nil || outcome.Status != status || ctx.Err() != nil {
-				t.Errorf("a body that %s: got %+v, want %d; %v", name, outcome, status, ctx.Err())
+			if outcome.Err != nil || outcome.Status != status || !outcome.Cut || ctx.Err() != nil {
+				t.Errorf("a body that %s: got %+v, want %d, cut; %v", name, outcome, status, ctx.Err())
 			}
 			if told := strings.HasPrefix(outcome.Excerpt, "hello"); told != (status != http.StatusOK) || len(outcome.Excerpt) > maxExcerpt {
 				t.Errorf("a body that %s: the excerpt is %q", name, outcome.Excerpt)
 			}
+		}
+	}
+}
+
+func TestAnAnswerIsCutAfterSoMuch(t *testing.T) {
+	for size, want := range map[int]bool{0: false, 1: false, maxAnswer: false, maxAnswer + 1: true} {
+		server := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, size)) })
+		if outcome := post(t, newSender(t, loopback()), server.URL); outcome.Err != nil || outcome.Cut != want {
+			t.Errorf("%d bytes: got %+v, want them cut: %t", size, outcome, want)
 		}
 	}
 }
@@ -346,17 +355,20 @@ func TestAnEndpointsHeadersDoNotOverrideOurs(t *testing.T) {
 		"Transfer-Encoding": "chunked", "Connection": "close", "Upgrade": "forged", "TE": "forged", "Expect": "100-continue", "Idempotency-Key": "forged",
 	}
 	s := newSender(t, loopback())
+	event := http.Header{"Ce-Type": {"ai.orchard9.rdev.operation.completed.v1"}, "Rdev-Seq": {"7"}, "Traceparent": {"00-x"}}
 	outcome := s.Post(t.Context(), Request{
-		URL: server.URL, Secrets: []string{secret}, ID: "e1", Headers: own,
-		Event: map[string]string{"ce-type": "ai.orchard9.rdev.operation.completed.v1", "Rdev-Seq": "7", "traceparent": "00-x"}, Body: []byte(`{}`),
+		URL: server.URL, Secrets: []string{secret}, ID: "e1", Headers: own, Event: event, PrevSeq: "5", Body: []byte(`{}`),
 	})
+	if len(event) != 3 {
+		t.Errorf("the event's headers, which others share, became %v", event)
+	}
 	if outcome.Err != nil || outcome.Status != http.StatusOK {
 		t.Fatalf("got %+v", outcome)
 	}
 	got := <-requests
 	for name, want := range map[string]string{
 		"Authorization": "Bearer t", "X-Team": "shop", "Accept": "*/*", "webhook-id": "e1", "Webhook-New": "", "ce-type": "ai.orchard9.rdev.operation.completed.v1", "ce-id": "",
-		"Rdev-Seq": "7", "traceparent": "00-x", "Content-Type": "application/json", "Content-Encoding": "", "User-Agent": userAgent, "Connection": "", "Upgrade": "", "TE": "", "Expect": "",
+		"Rdev-Seq": "7", "Rdev-Prev-Seq": "5", "traceparent": "00-x", "Content-Type": "application/json", "Content-Encoding": "", "User-Agent": userAgent, "Connection": "", "Upgrade": "", "TE": "", "Expect": "",
 		"Idempotency-Key": "", "Accept-Encoding": "",
 	} {
 		if value := got.Header.Get(name); value != want {
