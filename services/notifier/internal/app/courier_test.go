@@ -333,40 +333,6 @@ func TestAChangeOfWhatIsWantedHoldsFromThenOn(t *testing.T) {
 	})
 }
 
-func TestARateIsKept(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		t.Helper()
-		w.hook("one", "*")
-		w.alter("one", func(e *app.Endpoint) { e.Webhook.Rate = 2 })
-		begin := time.Now()
-		w.happen(20, done)
-		time.Sleep(20 * time.Second)
-		all := w.requests("one")
-		if len(all) != 20 || all[19].at.Sub(begin) < 9*time.Second || all[19].at.Sub(begin) > 11*time.Second {
-			t.Errorf("%d requests, the last after %s", len(all), all[len(all)-1].at.Sub(begin))
-		}
-	})
-}
-
-// What is read for nothing, and the connections that it costs, others pay for, too.
-func TestAnEndpointThatIsCutOffWaits(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		t.Helper()
-		w.answer = func(string, *app.Event) app.Outcome { return app.Outcome{Status: 200, Cut: true} }
-		w.hook("endless", "*")
-		w.happen(100, done)
-		time.Sleep(2*time.Second - time.Millisecond)
-		if got := len(w.requests("endless")); got < 15 || got > 20 {
-			t.Errorf("%d requests in 2 s, want 10 a second", got)
-		}
-		w.settle()
-		time.Sleep(time.Minute)
-		if got := len(w.taken("endless")); got != 100 {
-			t.Errorf("it got %d of 100", got)
-		}
-	})
-}
-
 // One that hangs costs the others nothing, however many there are of its kind.
 func TestEndpointsThatHangHoldUpNobody(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
