@@ -23,6 +23,7 @@ func goldens() map[string]any {
 		"operation":  &contract.Operation{},
 		"project":    &contract.Project{},
 		"webhook":    &contract.Webhook{},
+		"worker":     &contract.Worker{},
 		"delivery":   &contract.Delivery{},
 		"command":    &contract.RunOperation{},
 		"agentevent": &contract.AgentEvent{},

@@ -15,7 +15,8 @@ import (
 //	      never started       │  └─ running(n+1)       another executor takes over
 //	                          └──── cancel_requested, progressed   still running
 //
-// approval_requested and approval_decided change no state: a pending operation
+// Of work, retrying leads from running back to pending: that try failed, and another
+// one follows. approval_requested and approval_decided change no state: a pending operation
 // that is held may not run before it was approved.
 type State string
 
@@ -51,7 +52,7 @@ const (
 // all of it, as it is after the event.
 type Operation struct {
 	ID      string `json:"id"`      // UUID, lower case
-	Kind    string `json:"kind"`    // command.shell, command.git, command.agent, project.create, project.delete
+	Kind    string `json:"kind"`    // command.shell, command.git, command.agent, project.create, project.delete, work.build, …
 	Project string `json:"project"` // slug
 	State   State  `json:"state"`
 	Rev     int    `json:"rev"`           // number of events so far, from 1
@@ -60,7 +61,8 @@ type Operation struct {
 	Key     string `json:"key,omitempty"` // id of the API key that asked
 
 	CreatedAt  time.Time  `json:"created_at"`
-	StartedAt  *time.Time `json:"started_at"` // of the first attempt
+	StartedAt  *time.Time `json:"started_at"`           // of the first attempt
+	AttemptAt  *time.Time `json:"attempt_at,omitempty"` // when this try at work began
 	FinishedAt *time.Time `json:"finished_at"`
 
 	ExitCode        *int     `json:"exit_code"` // of the command; null where there was none or it is unknown
@@ -79,7 +81,8 @@ type Operation struct {
 
 	Lane     Lane         `json:"lane"`
 	Executor string       `json:"executor,omitempty"` // instance of the current attempt
-	Command  *Command     `json:"command,omitempty"`  // for command.*
+	Command  *Command     `json:"command,omitempty"`  // for command.* and work.*
+	Work     *Work        `json:"work,omitempty"`     // for work.*
 	Spec     *ProjectSpec `json:"spec,omitempty"`     // for project.*
 
 	// Traceparent is the W3C trace context of the request, "" where it had none:
@@ -173,10 +176,11 @@ type Change interface {
 // OperationPending accepts an operation: the first event.
 type OperationPending struct{ Operation Operation }
 
-// OperationRunning starts attempt Attempt; the first is 1.
+// OperationRunning starts attempt Attempt; the first is 1. Worker is where, of work.
 type OperationRunning struct {
 	Attempt  int
 	Executor string
+	Worker   string
 	At       time.Time
 }
 
@@ -234,6 +238,13 @@ func (c OperationRunning) apply(o *Operation) {
 	o.State, o.Attempt, o.Executor = Running, c.Attempt, c.Executor
 	if o.StartedAt == nil {
 		o.StartedAt = &c.At
+	}
+	if o.Work == nil {
+		return
+	}
+	o.Lane.Key = c.Worker
+	if o.AttemptAt == nil { // else another executor goes on with the same try
+		o.AttemptAt, o.Result = &c.At, nil
 	}
 }
 
@@ -301,6 +312,8 @@ func Fold(prev *Operation, eventType string, snapshot Operation) (Operation, err
 		attempt++
 	case TypeCancelRequested, TypeProgressed:
 		state = Running
+	case TypeRetrying:
+		state = Pending
 	case TypeApprovalRequested, TypeApprovalDecided:
 		state = before.State
 	}
@@ -346,6 +359,10 @@ func legal(prev *Operation, eventType string, attempt int) error {
 		return nil
 	case TypeCompleted, TypeProgressed:
 		if prev.State != Running {
+			return illegal
+		}
+	case TypeRetrying:
+		if prev.State != Running || prev.Work == nil || prev.CancelRequested {
 			return illegal
 		}
 	case TypeApprovalRequested, TypeApprovalDecided:

@@ -3,6 +3,7 @@ package contract_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ func changes(attempt int) []contract.Change {
 		contract.OperationFailed{Attempt: attempt, At: at(10), Failure: contract.NewFailure(contract.ClassUser, "no")},
 		contract.OperationCancelled{Attempt: attempt, At: at(10)},
 		contract.OperationProgressed{Attempt: attempt, Result: &contract.Result{Turns: 1}},
+		contract.OperationRetrying{Attempt: attempt, At: at(10), RunAt: at(20), Failure: contract.NewFailure(contract.ClassUser, "no")},
 		contract.OperationApprovalRequested{Attempt: attempt, Approval: contract.Approval{ID: "new", RequestedAt: at(3)}},
 		contract.OperationApprovalDecided{Attempt: attempt, Approval: "open", State: contract.ApprovalApproved, By: "key:a", At: at(4)},
 	}
@@ -37,8 +39,13 @@ func states() map[string]*contract.Operation {
 	}
 	held := op(contract.Pending, 0, false)
 	held.Held = true
+	working, stopping, waiting := op(contract.Running, 2, false), op(contract.Running, 2, true), op(contract.Pending, 2, false)
+	for _, work := range []*contract.Operation{working, stopping, waiting} {
+		work.Work, work.Lane = &contract.Work{}, contract.WorkerLane("1")
+	}
 	return map[string]*contract.Operation{
 		"none": nil, "pending": op(contract.Pending, 0, false), "held": held,
+		"working": working, "stopping": stopping, "waiting": waiting,
 		"running": op(contract.Running, 2, false), "cancelling": op(contract.Running, 2, true),
 		"completed": op(contract.Completed, 2, false), "failed": op(contract.Failed, 2, false), "cancelled": op(contract.Cancelled, 2, false),
 	}
@@ -84,6 +91,15 @@ func TestAnEventFollowsASnapshotAsTheTableSays(t *testing.T) {
 			"failed":             {legal, fenced, legal, fenced},
 			"cancelled":          {legal, fenced, legal, fenced},
 		},
+	}
+	for name, like := range map[string]string{"working": "running", "stopping": "cancelling"} {
+		table[name] = maps.Clone(table[like])
+	}
+	table["working"]["retrying"] = [4]string{legal, fenced, legal, fenced}
+	table["waiting"] = map[string][4]string{ // for its third attempt
+		"running":   {fenced, fenced, fenced, legal},
+		"failed":    {legal, fenced, legal, fenced},
+		"cancelled": {legal, fenced, legal, fenced},
 	}
 	for state, prev := range states() {
 		for attempt := range 4 {
@@ -159,6 +175,63 @@ func TestTheFirstAttemptSetsTheStartAndLaterOnesLeaveIt(t *testing.T) {
 	}
 }
 
+func TestATryThatFailedIsInTheHistoryOfTheNext(t *testing.T) {
+	op, err := contract.Next(nil, contract.OperationPending{Operation: contract.Operation{ID: "a", Lane: contract.WorkLane(), Work: &contract.Work{MaxAttempts: 3}}})
+	one := 1
+	for i, change := range []contract.Change{
+		contract.OperationRunning{Attempt: 1, Executor: "x", Worker: "w1", At: at(1)},
+		contract.OperationRunning{Attempt: 2, Executor: "y", Worker: "w1", At: at(2)}, // goes on with it
+		contract.OperationProgressed{Attempt: 2, Result: &contract.Result{Usage: &contract.Usage{InputTokens: 7}}},
+		contract.OperationRetrying{Attempt: 2, ExitCode: &one, Failure: contract.NewFailure(contract.ClassUser, "no"), At: at(3), RunAt: at(9)},
+	} {
+		if err == nil {
+			op, err = contract.Next(&op, change)
+		}
+		if err != nil {
+			t.Fatalf("change %d: %v", i, err)
+		}
+	}
+	want := contract.Try{
+		Attempt: 2, Worker: "w1", Executor: "y", StartedAt: at(1), FinishedAt: at(3), ExitCode: &one,
+		Failure: contract.NewFailure(contract.ClassUser, "no"), Usage: &contract.Usage{InputTokens: 7},
+	}
+	if op.State != contract.Pending || op.Lane != contract.WorkLane() || !op.Work.RunAt.Equal(at(9)) || len(op.Work.Tries) != 1 || !reflect.DeepEqual(op.Work.Tries[0], want) {
+		t.Errorf("got %+v of %+v, want %+v", op.Work, op, want)
+	}
+	if op, err = contract.Next(&op, contract.OperationRunning{Attempt: 3, Executor: "z", Worker: "w2", At: at(9)}); err != nil {
+		t.Fatal(err)
+	}
+	if op.Lane != contract.WorkerLane("w2") || op.Result != nil || !op.StartedAt.Equal(at(1)) || !op.AttemptAt.Equal(at(9)) {
+		t.Errorf("the next try is %+v", op)
+	}
+}
+
+func TestWorkIsTriedAgainAsOftenAsItMayBe(t *testing.T) {
+	failed := contract.NewFailure
+	for _, c := range []struct {
+		name    string
+		most    int
+		tries   int // before
+		failure *contract.Failure
+		want    time.Duration // 0 for never
+	}{
+		{"a program that fails, once", 1, 0, failed(contract.ClassUser, ""), 0},
+		{"a program that fails", 4, 0, failed(contract.ClassUser, ""), 10 * time.Second},
+		{"for the third time", 4, 2, failed(contract.ClassTimeout, ""), 40 * time.Second},
+		{"for the last time", 4, 3, failed(contract.ClassUser, ""), 0},
+		{"a worker that is lost", 1, 0, failed(contract.ClassInfrastructure, ""), 10 * time.Second},
+		{"a worker that is lost each time", 1, 2, failed(contract.ClassInfrastructure, ""), 0},
+		{"a key that is refused", 9, 0, failed(contract.ClassAuth, ""), 0},
+		{"a day that is used up", 9, 0, failed(contract.ClassBudget, ""), 0},
+		{"many", 20, 18, failed(contract.ClassAgent, ""), time.Hour},
+	} {
+		work := &contract.Work{MaxAttempts: c.most, Backoff: contract.Duration(10 * time.Second), Tries: make([]contract.Try, c.tries)}
+		if pause, again := work.RetryAfter(c.failure); pause != c.want || again != (c.want > 0) {
+			t.Errorf("%s: again %t after %s, want %s", c.name, again, pause, c.want)
+		}
+	}
+}
+
 // FuzzNext applies sequences of changes: two bytes are one, its type and its
 // attempt relative to the present one. What Next makes, Fold accepts; what it
 // does not make, Fold refuses.
@@ -174,7 +247,7 @@ func FuzzNext(f *testing.F) {
 			if prev != nil {
 				attempt += prev.Attempt
 			}
-			change := changes(attempt)[script[0]%9]
+			change := changes(attempt)[script[0]%10]
 			script = script[2:]
 			next, err := contract.Next(prev, change)
 			if err != nil {
