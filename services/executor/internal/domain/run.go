@@ -23,7 +23,11 @@ var (
 type RunRef struct {
 	Project   string // slug
 	Workspace string // where its files are, in the terms of the runtime
-	ID        string // the operation
+	// Fresh is true where the workspace is the run's alone: nothing is in it, or in the
+	// other directories that a program may write to, before it starts or once it is
+	// cleaned.
+	Fresh bool
+	ID    string // the operation
 	// Token is the sequence of the running event that started or adopted it. The
 	// newest token wins; a runtime refuses older ones.
 	Token uint64

@@ -101,7 +101,7 @@ func clean(ctx context.Context, c *call) error {
 				return errors.Join(errRunning, err)
 			}
 		}
-		if err := settle(ctx, run); err != nil {
+		if err := errors.Join(settle(ctx, run), empty(c.empty)); err != nil {
 			return err
 		}
 		return c.root.Remove(c.id)

@@ -133,6 +133,7 @@ type call struct {
 	from  int64
 	grace time.Duration
 	end   bool // close the input
+	empty []string
 }
 
 var errInvalid = errors.New("invalid arguments")
@@ -150,6 +151,10 @@ func parse(args []string) (*call, error) {
 	flags.Int64Var(&c.from, "from", 0, "position in the spool to attach from")
 	flags.DurationVar(&c.grace, "grace", 0, "time between TERM and KILL")
 	flags.BoolVar(&c.end, "close", false, "close the input after this")
+	flags.Func("empty", "directory that is emptied, where nothing newer holds the workspace", func(dir string) error {
+		c.empty = append(c.empty, dir)
+		return nil
+	})
 	if err := flags.Parse(args[1:]); err != nil {
 		return nil, fmt.Errorf("%w: %w", errInvalid, err)
 	}

@@ -44,6 +44,9 @@ func start(ctx context.Context, c *call, stdin io.Reader) (wire.Reply, error) {
 	if err != nil || existing {
 		return wire.Reply{Existing: existing}, err
 	}
+	if err := empty(spec.Empty); err != nil {
+		return wire.Reply{}, fmt.Errorf("start run %s: %w", c.id, err)
+	}
 	run, alive, err := c.root.Create(c.id, c.token)
 	if err != nil {
 		return wire.Reply{}, err

@@ -33,7 +33,7 @@ type New func(t *testing.T) (app.Runtime, contract.Project)
 // Run tests a runtime.
 func Run(t *testing.T, newRuntime New) {
 	t.Helper()
-	for _, group := range [][]testCase{outputCases(), endCases(), cancelCases(), cutCases(), fenceCases(), inputCases()} {
+	for _, group := range [][]testCase{outputCases(), endCases(), cancelCases(), cutCases(), fenceCases(), inputCases(), freshCases()} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
 				if !c.alone {

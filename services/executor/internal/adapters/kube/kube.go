@@ -65,7 +65,7 @@ func New(ctx context.Context, config Config) (*Runtime, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kube runtime: %w", err)
 	}
-	r := &Runtime{config: config}
+	r := &Runtime{config: config, Runner: workspace.Runner{Shared: shared()}}
 	if r.exec, err = newExecutor(ctx, config); err != nil {
 		return nil, fmt.Errorf("kube runtime: %w", err)
 	}
@@ -110,7 +110,7 @@ func (r *Runtime) Start(ctx context.Context, run domain.RunSpec) error {
 	}
 	return c.Start(ctx, run.RunRef, wire.Spec{
 		Argv: run.Argv, Workspace: run.Workspace, Dir: run.Dir, Env: dirs.Environment(r.config.Path, run.Env),
-		Stdin: run.Stdin, KeepStdin: run.KeepStdin, Make: []string{run.Workspace, dirs.Home, dirs.Tmp},
+		Stdin: run.Stdin, KeepStdin: run.KeepStdin, Make: []string{run.Workspace, dirs.Home, dirs.Tmp}, Empty: r.Private(run.RunRef, dirs),
 		Confine: confine,
 	})
 }
@@ -135,6 +135,9 @@ func (r *Runtime) confinement(ctx context.Context, ref domain.RunRef, dirs works
 	return &wire.Confinement{
 		Files: true,
 		Read:  append(workspace.SystemFiles(), "/etc", "/sys"),
-		Write: []string{ref.Workspace, dirs.Home, dirs.Tmp, "/tmp", "/dev/shm"},
+		Write: append([]string{ref.Workspace, dirs.Home, dirs.Tmp}, r.Shared...),
 	}, nil
 }
+
+// shared are the directories of a pod that all of its programs may write to.
+func shared() []string { return []string{"/tmp", "/dev/shm"} }

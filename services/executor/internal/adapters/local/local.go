@@ -90,7 +90,16 @@ func (r *Runtime) Start(ctx context.Context, run domain.RunSpec) error {
 	}
 	return c.Start(ctx, run.RunRef, wire.Spec{
 		Argv: run.Argv, Workspace: run.Workspace, Dir: run.Dir, Env: dirs.Environment(r.config.Path, run.Env),
-		Stdin: run.Stdin, KeepStdin: run.KeepStdin, Make: []string{dirs.Home, dirs.Tmp},
+		Stdin: run.Stdin, KeepStdin: run.KeepStdin, Make: r.made(run, dirs), Empty: r.Private(run.RunRef, dirs),
 		SpoolLimit: r.config.SpoolLimit, Confine: r.confinement(run.Workspace, dirs),
 	})
+}
+
+// made are the directories that a run needs. The workspace of a project is there, or
+// it was deleted; that of work is the executor's own.
+func (r *Runtime) made(run domain.RunSpec, dirs workspace.Directories) []string {
+	if run.Fresh {
+		return []string{run.Workspace, dirs.Home, dirs.Tmp}
+	}
+	return []string{dirs.Home, dirs.Tmp}
 }

@@ -15,6 +15,17 @@ import (
 type Runner struct {
 	// Exec carries out the runner where the files of a project are.
 	Exec func(project string) client.Exec
+	// Shared are directories besides those of the workspace that its programs write to.
+	Shared []string
+}
+
+// Private are the directories that have to be empty before and after a run, none
+// where its workspace is not its own.
+func (r Runner) Private(ref domain.RunRef, dirs Directories) []string {
+	if !ref.Fresh {
+		return nil
+	}
+	return append([]string{ref.Workspace, dirs.Home, dirs.Tmp}, r.Shared...)
 }
 
 // Client drives the runner of a run's workspace.
@@ -78,5 +89,9 @@ func (r Runner) Clean(ctx context.Context, ref domain.RunRef) error {
 	if err != nil {
 		return err
 	}
-	return c.Clean(ctx, ref)
+	dirs, err := DirectoriesOf(ref)
+	if err != nil {
+		return fmt.Errorf("run %s: %w", ref.ID, err)
+	}
+	return c.Clean(ctx, ref, r.Private(ref, dirs))
 }

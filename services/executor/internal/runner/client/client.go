@@ -91,9 +91,14 @@ func (c *Client) List(ctx context.Context, like domain.RunRef) ([]domain.RunRef,
 	return refs, nil
 }
 
-// Clean removes what is kept of an ended run. See app.Runtime.
-func (c *Client) Clean(ctx context.Context, ref domain.RunRef) error {
-	_, err := c.call(ctx, tries, replyWithin, c.args("clean", ref), nil)
+// Clean removes what is kept of an ended run, and what is in some directories. See
+// app.Runtime.
+func (c *Client) Clean(ctx context.Context, ref domain.RunRef, empty []string) error {
+	args := c.args("clean", ref)
+	for _, dir := range empty {
+		args = append(args, "-empty", dir)
+	}
+	_, err := c.call(ctx, tries, replyWithin, args, nil)
 	return err
 }
 

@@ -13,7 +13,9 @@ type Spec struct {
 	Dir       string   `json:"dir,omitempty"` // relative to the workspace
 	Env       []string `json:"env,omitempty"` // all of it: nothing is inherited
 	// Make are directories that are made where they are missing, mode 0700.
-	Make      []string `json:"make,omitempty"`
+	Make []string `json:"make,omitempty"`
+	// Empty are directories that hold nothing when the program starts.
+	Empty     []string `json:"empty,omitempty"`
 	Stdin     []byte   `json:"stdin,omitempty"`
 	KeepStdin bool     `json:"keep_stdin,omitempty"`
 	// SpoolLimit is the size of the spool in bytes above which output is read
