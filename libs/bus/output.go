@@ -34,7 +34,10 @@ func (c *Conn) OpenOutput(ctx context.Context, op contract.Operation) (*OutputWr
 		}
 		if err == nil {
 			last := chunkOf(e)
-			w.last, w.cursor = e.Seq, last.Cursor
+			w.last = e.Seq
+			if last.Attempt > op.TriedUpTo() { // else it is of another run
+				w.cursor = last.Cursor
+			}
 			return w, nil
 		}
 		if wait(ctx, 50*time.Millisecond) != nil {

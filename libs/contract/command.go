@@ -16,6 +16,7 @@ type RunOperation struct {
 	Operation string `json:"operation"`
 	Project   string `json:"project"`
 	Kind      string `json:"kind"`
+	Worker    string `json:"worker,omitempty"` // whose lane it is, for work
 }
 
 // Command is what to run in a project. Exactly one of Shell, Git and Agent is set.

@@ -153,6 +153,38 @@ func WorkerLane(worker string) Lane {
 	return lane
 }
 
+// Worker is who carries the work out, "" where nobody does or the operation is none.
+func (o *Operation) Worker() string {
+	if o.Work == nil {
+		return ""
+	}
+	return o.Lane.Key
+}
+
+// TriedUpTo is the last attempt of the tries before this one, 0 where this is the first.
+// Attempts after it belong to one try, and follow one run.
+func (o *Operation) TriedUpTo() int {
+	if o.Work == nil || len(o.Work.Tries) == 0 {
+		return 0
+	}
+	return o.Work.Tries[len(o.Work.Tries)-1].Attempt
+}
+
+// WorkFor tells whether a worker may carry the work out at a time: it waits, and is
+// due, or runs there.
+func (o *Operation) WorkFor(worker string, now time.Time) bool {
+	switch {
+	case worker == "" || o.Held:
+		return false
+	case o.State == Running:
+		return o.Lane.Key == worker
+	}
+	return o.State == Pending && (o.Work.RunAt == nil || !o.Work.RunAt.After(now.Add(clockSkew)))
+}
+
+// clockSkew is how far the clocks of two machines may be apart.
+const clockSkew = 2 * time.Second
+
 // EntityWorker is the entity of workers.
 const EntityWorker = "worker"
 

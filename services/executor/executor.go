@@ -38,6 +38,10 @@ type Config struct {
 	PodPatience time.Duration `env:"EXECUTOR_POD_PATIENCE" envDefault:"30s"`
 	// Slots is how many commands run at a time in this process.
 	Slots int `env:"EXECUTOR_SLOTS" envDefault:"16"`
+	// Workers is how many workers of the work queue this machine has, and WorkersDir
+	// where their files are; with Runtime kube they are pods, which the provisioner makes.
+	Workers    int    `env:"EXECUTOR_WORKERS"`
+	WorkersDir string `env:"EXECUTOR_WORKERS_DIR" envDefault:"/var/lib/rdev/workers"`
 	// Timeout is the wall clock of a command that names none, AgentSilence how
 	// long an agent may say nothing, Grace what is between TERM and KILL.
 	Timeout      time.Duration `env:"EXECUTOR_TIMEOUT" envDefault:"1h"`
@@ -99,12 +103,17 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 
 	health := service.NewHealth("executor", prometheus.NewRegistry(), service.Check{Name: "nats", Check: conn.Ready})
+	if cfg.Runtime == contract.RuntimeLocal {
+		if err := app.AnnounceWorkers(ctx, conn, cfg.Workers, cfg.WorkersDir); err != nil {
+			return err
+		}
+	}
 	log.Info("serving", "instance", conn.Instance(), "slots", cfg.Slots)
 	return service.Run(ctx,
 		health.Part(cfg.HTTPAddr),
 		service.Part{Name: "commands", Run: func(ctx context.Context) error {
 			e := &app.Executor{
-				Operations: conn, Projects: conn, Signals: conn, Output: output{conn}, Runtime: runtime,
+				Operations: conn, Projects: conn, Workers: conn, Signals: conn, Output: output{conn}, Runtime: runtime,
 				Vault: secrets, Log: log, Stopping: ctx,
 				Settings: app.Settings{
 					Instance: conn.Instance(), Lease: cfg.Lease, Timeout: cfg.Timeout, Silence: cfg.AgentSilence,

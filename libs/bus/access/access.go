@@ -121,7 +121,8 @@ func vault() []string {
 
 func executorUser() User {
 	u := service(contract.ServiceExecutor,
-		appends(contract.EntityOperation, "running", "progressed", "approval_requested", "approval_decided", "completed", "failed", "cancelled"),
+		appends(contract.EntityOperation, "running", "progressed", "retrying", "approval_requested", "approval_decided", "completed", "failed", "cancelled"),
+		appends(contract.EntityWorker, "*"),
 		reads(contract.StreamCommands, contract.ConsumerExecutor),
 		[]string{
 			contract.OutputAppendSubject("*"), msgGet(contract.StreamOutput),

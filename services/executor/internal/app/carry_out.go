@@ -15,8 +15,13 @@ import (
 
 // ref names the run of this attempt.
 func (a *attempt) ref() domain.RunRef {
-	return domain.RunRef{Project: a.op.Project, Workspace: a.workspace, ID: a.op.ID, Token: a.op.Seq}
+	return domain.RunRef{
+		Project: a.op.Project, Worker: a.op.Worker(), Workspace: a.workspace, Fresh: a.op.Work != nil, ID: a.op.ID, Token: a.op.Seq,
+	}
 }
+
+// takesOver tells whether another executor has had this try before.
+func (a *attempt) takesOver() bool { return a.op.Attempt > a.op.TriedUpTo()+1 }
 
 // carryOut starts the run or joins it, follows it to its end and judges that.
 // Its error leaves the operation to another attempt.
@@ -24,17 +29,28 @@ func (a *attempt) carryOut(ctx context.Context) (ending, error) {
 	project, err := a.Projects.Project(ctx, a.op.Project)
 	switch {
 	case errors.Is(err, contract.ErrNotFound):
-		return failedWith(contract.ClassUser, "there is no project %s", a.op.Project), nil
+		return never("there is no project %s", a.op.Project), nil
 	case err != nil:
 		return ending{}, err
 	case project.State == contract.ProjectDeleted:
-		return failedWith(contract.ClassUser, "project %s was deleted", a.op.Project), nil
+		return never("project %s was deleted", a.op.Project), nil
 	}
-	plan, problem := planFor(a.op, domain.HomeOf(project.Workspace))
+	workspace := project.Workspace
+	if a.op.Work != nil {
+		worker, err := a.Workers.Worker(ctx, a.op.Worker())
+		if errors.Is(err, contract.ErrNotFound) || err == nil && worker.State == contract.WorkerGone {
+			return failedWith(contract.ClassInfrastructure, "worker %s is gone", a.op.Worker()), nil
+		}
+		if err != nil {
+			return ending{}, err
+		}
+		workspace = worker.Workspace
+	}
+	plan, problem := planFor(a.op, domain.HomeOf(workspace))
 	if problem != "" {
-		return failedWith(contract.ClassUser, "%s", problem), nil
+		return never("%s", problem), nil
 	}
-	a.workspace = project.Workspace
+	a.workspace = workspace
 	plan.spec.RunRef = a.ref()
 	how, err := a.run(ctx, plan)
 	if errors.Is(err, errNeverStarted) {
@@ -75,7 +91,7 @@ var errNeverStarted = errors.New("it was cancelled before it started")
 
 // startOrJoin has the run of this operation run under this attempt's token.
 func (a *attempt) startOrJoin(ctx context.Context, spec domain.RunSpec) error {
-	if a.op.Attempt > 1 {
+	if a.takesOver() {
 		err := a.Runtime.Adopt(ctx, spec.RunRef)
 		if err == nil || !errors.Is(err, domain.ErrNoRun) {
 			return err

@@ -45,6 +45,7 @@ type Settings struct {
 type Executor struct {
 	Operations Operations
 	Projects   Projects
+	Workers    Workers
 	Output     Output
 	Signals    Signals
 	Runtime    Runtime
@@ -71,11 +72,11 @@ func (e *Executor) RunOperation(ctx context.Context, cmd contract.RunOperation, 
 	}
 	defer leave()
 
-	op, err := e.claim(ctx, cmd.Operation)
+	op, mine, err := e.claim(ctx, cmd)
 	if errors.Is(err, contract.ErrNotFound) {
 		return fmt.Errorf("operation %s: %w", cmd.Operation, ErrNoSuchOperation)
 	}
-	if err != nil || op.State.Ended() {
+	if err != nil || !mine {
 		return err
 	}
 	a := &attempt{Executor: e, op: op, renew: renew}
@@ -105,15 +106,17 @@ func (e *Executor) enter(id string) (leave func(), ok bool) {
 	}, true
 }
 
-// claim appends the running event of a new attempt; an operation that has ended
-// is returned as it is.
-func (e *Executor) claim(ctx context.Context, id string) (contract.Operation, error) {
-	return e.Operations.Update(ctx, id, func(op contract.Operation) (contract.Change, error) {
-		if op.State.Ended() {
+// claim appends the running event of a new attempt. An operation that is not to run,
+// or not here, is not mine: its command is done with.
+func (e *Executor) claim(ctx context.Context, cmd contract.RunOperation) (op contract.Operation, mine bool, err error) {
+	op, err = e.Operations.Update(ctx, cmd.Operation, func(op contract.Operation) (contract.Change, error) {
+		now := time.Now().UTC()
+		if mine = !op.State.Ended() && (op.Work == nil || op.WorkFor(cmd.Worker, now)); !mine {
 			return nil, nil
 		}
-		return contract.OperationRunning{Attempt: op.Attempt + 1, Executor: e.Settings.Instance, At: time.Now().UTC()}, nil
+		return contract.OperationRunning{Attempt: op.Attempt + 1, Executor: e.Settings.Instance, Worker: cmd.Worker, At: now}, nil
 	})
+	return op, mine, err
 }
 
 // attempt is one executor's go at an operation.
@@ -133,6 +136,15 @@ type ending struct {
 	exitCode *int
 	failure  *contract.Failure
 	result   *contract.Result
+	// final is true of a failure that another try cannot mend.
+	final bool
+}
+
+// never is the end of what cannot be carried out at all, and why.
+func never(format string, args ...any) ending {
+	how := failedWith(contract.ClassUser, format, args...)
+	how.final = true
+	return how
 }
 
 // cancelled is the end of an operation that was asked to end before it ran.
@@ -141,6 +153,14 @@ func cancelled(op contract.Operation) ending {
 		return ending{state: contract.Failed, failure: op.CancelCause}
 	}
 	return ending{state: contract.Cancelled}
+}
+
+// retry is after how long work that failed is tried again, or false where it is over.
+func (e ending) retry(op contract.Operation) (pause time.Duration, again bool) {
+	if op.Work == nil || e.final || op.CancelRequested {
+		return 0, false
+	}
+	return op.Work.RetryAfter(e.failure)
 }
 
 func failedWith(class contract.FailureClass, format string, args ...any) ending {
@@ -164,6 +184,11 @@ func (a *attempt) end(ctx context.Context, how ending) error {
 		case contract.Cancelled:
 			return contract.OperationCancelled{Attempt: now.Attempt, ExitCode: how.exitCode, Result: how.result, At: at}, nil
 		default:
+			if pause, again := how.retry(now); again {
+				return contract.OperationRetrying{
+					Attempt: now.Attempt, ExitCode: how.exitCode, Failure: how.failure, Result: how.result, At: at, RunAt: at.Add(pause),
+				}, nil
+			}
 			return contract.OperationFailed{Attempt: now.Attempt, ExitCode: how.exitCode, Failure: how.failure, Result: how.result, At: at}, nil
 		}
 	})

@@ -37,6 +37,7 @@ type world struct {
 	vault  func(contract.Operation) (map[string]string, error)
 	opened int
 	env    []string // of the last start
+	spec   domain.RunSpec
 
 	mostChunks int // after which no chunk is stored any more, 0 for no limit
 }
@@ -51,7 +52,10 @@ type program struct {
 	said   int64             // bytes of all of them
 }
 
-const project = "shop"
+const (
+	project = "shop"
+	worker  = "local-1"
+)
 
 var errNoRoom = errors.New("the chunk is not stored")
 
@@ -68,7 +72,7 @@ func newWorld(t *testing.T, cmd contract.Command, p program) (*world, *app.Execu
 	op.Seq = 1
 	w.op = op
 	e := &app.Executor{
-		Operations: w, Projects: w, Output: w, Signals: w, Runtime: w, Vault: w,
+		Operations: w, Projects: w, Workers: w, Output: w, Signals: w, Runtime: w, Vault: w,
 		Log: slog.New(slog.DiscardHandler), Stopping: t.Context(),
 		Settings: app.Settings{
 			Instance: "test", Lease: contract.DefaultLease(), Timeout: time.Hour, Silence: 5 * time.Minute,
@@ -124,6 +128,13 @@ func (w *world) Project(context.Context, string) (contract.Project, error) {
 	return contract.Project{Slug: project, State: contract.ProjectReady, Workspace: "/workspaces/shop"}, nil
 }
 
+func (w *world) Worker(_ context.Context, id string) (contract.Worker, error) {
+	if id != worker {
+		return contract.Worker{}, contract.ErrNotFound
+	}
+	return contract.Worker{ID: id, State: contract.WorkerReady, Workspace: "/workers/local-1/workspace"}, nil
+}
+
 func (w *world) OnSignal(_ context.Context, _ string, hear func()) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -138,7 +149,7 @@ func (w *world) OpenOutput(context.Context, contract.Operation) (app.OutputWrite
 func (w *world) Cursor() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.chunks) == 0 {
+	if len(w.chunks) == 0 || w.chunks[len(w.chunks)-1].Attempt <= w.op.TriedUpTo() {
 		return 0
 	}
 	return w.chunks[len(w.chunks)-1].Cursor
@@ -164,7 +175,7 @@ func (w *world) text() string {
 
 func (w *world) Start(_ context.Context, spec domain.RunSpec) error {
 	w.started++
-	w.env = spec.Env
+	w.env, w.spec = spec.Env, spec
 	if spec.Token != w.op.Seq {
 		return fmt.Errorf("token %d, want the running event's %d", spec.Token, w.op.Seq)
 	}

@@ -36,6 +36,9 @@ func planFor(op contract.Operation, home string) (p plan, problem string) {
 		return plan{}, "the command is empty"
 	}
 	p.spec.Dir = cmd.Workdir
+	if op.Work != nil && op.Work.Repository != nil {
+		p.spec.Argv, p.spec.Dir = checkedOut(*op.Work.Repository, cmd.Workdir, p.spec.Argv), ""
+	}
 	if op.Traceparent != "" {
 		p.spec.Env = append(p.spec.Env, "TRACEPARENT="+op.Traceparent)
 	}
@@ -46,6 +49,20 @@ func planFor(op contract.Operation, home string) (p plan, problem string) {
 		p.timeout = time.Duration(cmd.Timeout)
 	}
 	return p, ""
+}
+
+// checkOut has a repository at a ref in the workspace, and then becomes a program in a
+// directory of it. What git says is no output of the program's.
+const checkOut = `url=$1 ref=$2 dir=$3; shift 3
+export GIT_TERMINAL_PROMPT=0 GIT_ALLOW_PROTOCOL=file:git:http:https:ssh
+{ git init -q . && git remote add -- origin "$url" && git fetch -q --depth=1 -- origin "${ref:-HEAD}" &&
+git checkout -q --detach FETCH_HEAD && printf 'checked out %s\n' "$(git rev-parse HEAD)"; } </dev/null >&2 || exit
+cd -- "./$dir" || exit
+unset GIT_TERMINAL_PROMPT GIT_ALLOW_PROTOCOL
+exec "$@"`
+
+func checkedOut(from contract.Repository, dir string, argv []string) []string {
+	return script(checkOut, append([]string{from.URL, from.Ref, dir}, argv...)...)
 }
 
 // gitScripts are what the verbs come down to. Every value is an argument of the

@@ -30,6 +30,12 @@ type Projects interface {
 	Project(ctx context.Context, slug string) (contract.Project, error)
 }
 
+// Workers tells where work may run.
+type Workers interface {
+	// Worker reads a worker as it is now, or contract.ErrNotFound.
+	Worker(ctx context.Context, id string) (contract.Worker, error)
+}
+
 // Signals are hints to look at an operation: speed, while the
 // heartbeat is the guarantee.
 type Signals interface {

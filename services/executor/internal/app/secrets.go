@@ -33,7 +33,7 @@ func (*withoutSecrets) Error() string { return "the credentials of the command c
 // yet. The error is a *withoutSecrets where the operation is to end.
 func (a *attempt) openSecrets(ctx context.Context) (map[string]string, error) {
 	patience := vaultPatience
-	if a.op.Attempt > 1 {
+	if a.takesOver() {
 		patience = joinPatience
 	}
 	begin := time.Now()
@@ -123,7 +123,7 @@ func (a *attempt) pause(ctx context.Context, pause time.Duration) error {
 // it prints could not be masked.
 func (a *attempt) abandon(ctx context.Context, ref domain.RunRef) error {
 	err := domain.ErrNoRun
-	if a.op.Attempt > 1 {
+	if a.takesOver() {
 		err = a.Runtime.Adopt(ctx, ref)
 	}
 	if err == nil {

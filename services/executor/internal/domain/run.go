@@ -22,6 +22,7 @@ var (
 // RunRef names a run.
 type RunRef struct {
 	Project   string // slug
+	Worker    string // where work runs; commands run where their project is
 	Workspace string // where its files are, in the terms of the runtime
 	// Fresh is true where the workspace is the run's alone: nothing is in it, or in the
 	// other directories that a program may write to, before it starts or once it is
