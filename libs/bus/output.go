@@ -35,7 +35,7 @@ func (c *Conn) OpenOutput(ctx context.Context, op contract.Operation) (*OutputWr
 		if err == nil {
 			last := chunkOf(e)
 			w.last = e.Seq
-			if last.Attempt > op.TriedUpTo() { // else it is of another run
+			if tried := op.TriedUpTo(); tried == 0 || last.Attempt > tried { // else it is of another run
 				w.cursor = last.Cursor
 			}
 			return w, nil
