@@ -28,7 +28,7 @@ type ListOperations struct {
 	// unless there are none.
 	Within  []string  `json:"within,omitempty"`
 	Project string    `json:"project,omitempty"`
-	Kind    string    `json:"kind,omitempty"`
+	Kind    string    `json:"kind,omitempty"`   // or how kinds begin, as "work.*"
 	Since   time.Time `json:"since,omitzero"`   // created then or later
 	Limit   int       `json:"limit,omitempty"`  // DefaultPage where 0, MaxPage where more
 	Cursor  string    `json:"cursor,omitempty"` // NextCursor of the page before

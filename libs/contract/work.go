@@ -35,6 +35,8 @@ type Work struct {
 	// RunAt is before which it does not start: as it was asked for, and after a try that
 	// failed when the next one is due.
 	RunAt *time.Time `json:"run_at,omitempty"`
+	// Delay is how long after it was accepted it was asked to start, at the least.
+	Delay Duration `json:"delay,omitzero"`
 	// MaxAttempts is how often it is tried where it fails. A worker that was lost, and a
 	// provider that asked for less, are no fault of the work's: for those it is at least
 	// LostTries.

@@ -40,7 +40,7 @@ type Config struct {
 	Slots int `env:"EXECUTOR_SLOTS" envDefault:"16"`
 	// Workers is how many workers of the work queue this machine has, and WorkersDir
 	// where their files are; with Runtime kube they are pods, which the provisioner makes.
-	Workers    int    `env:"EXECUTOR_WORKERS"`
+	Workers    int    `env:"EXECUTOR_WORKERS" envDefault:"2"`
 	WorkersDir string `env:"EXECUTOR_WORKERS_DIR" envDefault:"/var/lib/rdev/workers"`
 	// Timeout is the wall clock of a command that names none, AgentSilence how
 	// long an agent may say nothing, Grace what is between TERM and KILL.

@@ -61,6 +61,11 @@ type Limits struct {
 	// how many of each project.
 	QueueDepth        int `env:"GATEWAY_QUEUE_DEPTH" envDefault:"100000"`
 	ProjectQueueDepth int `env:"GATEWAY_PROJECT_QUEUE_DEPTH" envDefault:"10000"`
+	// ProjectWork is how many pieces of work run of each project at a time, KindWork how
+	// many of a kind of all projects, as "deploy:1,build:4"; 0 is as many as there are
+	// workers. All gateways are to be told the same.
+	ProjectWork int            `env:"GATEWAY_PROJECT_WORK" envDefault:"0"`
+	KindWork    map[string]int `env:"GATEWAY_KIND_WORK"`
 }
 
 // Run assembles the gateway and serves until ctx is done.
@@ -99,10 +104,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	metrics := prometheus.NewRegistry()
 	ring := app.NewKeyring(pepper)
 	health := service.NewHealth("gateway", metrics, service.Check{Name: "nats", Check: conn.Ready}, service.Check{Name: "keys", Check: ring.Ready})
-	dispatcher := app.NewDispatcher(nats, log)
+	dispatcher := app.NewDispatcher(nats, workLimits(cfg.Limits), log)
 	budgets := &app.Budgets{Key: ring.Budget}
 	keeper := app.NewKeeper(nats, nats, budgets, log)
-	operations := app.NewFold(budgets, dispatcher, keeper)
+	stats := app.NewWorkStats()
+	operations := app.NewFold(budgets, dispatcher, keeper, stats)
 	limiter := app.NewLimiter(nats, conn.Instance(), app.Rates{Key: cfg.Limits.KeyRate, Project: cfg.Limits.ProjectRate, All: cfg.Limits.Rate}, log)
 	streams := app.NewStreams(cfg.Limits.Streams, cfg.Limits.AllStreams)
 	measure(metrics, dispatcher, limiter, streams)
@@ -110,8 +116,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	defer stopStreams()
 	table := &keyTable{url: cfg.DatabaseURL, ring: ring, conn: conn, log: log}
 	handler, err := httpapi.New(httpapi.Config{
-		App: &app.App{Operations: nats, Projects: nats, Queue: dispatcher, Budgets: budgets, Room: app.Room{Project: cfg.Limits.ProjectQueueDepth, All: cfg.Limits.QueueDepth}},
-		Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable, Limits: limiter, Streams: streams, Approvals: keeper,
+		App: &app.App{Operations: nats, Projects: nats, Workers: conn, Queue: dispatcher, Budgets: budgets, Room: app.Room{Project: cfg.Limits.ProjectQueueDepth, All: cfg.Limits.QueueDepth}},
+		Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable, Limits: limiter, Streams: streams, Approvals: keeper, Work: app.WorkQueue{Dispatcher: dispatcher, Stats: stats},
 		Keys: &app.Keys{Log: conn, Ring: ring, Uses: table, Pepper: pepper}, Ring: ring, LastKey: lastKey(conn), Proxies: proxies, Health: health, Version: service.Version(), Logger: log,
 		Heartbeat: cfg.Heartbeat, Stopping: stopping,
 	})
@@ -126,6 +132,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		service.Part{Name: "keeper", Run: keeper.Run},
 		service.Part{Name: "limiter", Run: limiter.Run},
 		service.Part{Name: "fold", Run: func(ctx context.Context) error { return fold(ctx, conn, operations, log) }},
+		service.Part{Name: "worker log", Run: func(ctx context.Context) error { return followWorkers(ctx, conn, dispatcher, log) }},
 		service.Part{Name: "key log", Run: func(ctx context.Context) error { return followKeys(ctx, conn, ring, log) }},
 		service.Part{Name: "key table", Run: table.run},
 		service.Part{Name: "key renewals", Run: func(ctx context.Context) error {

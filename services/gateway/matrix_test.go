@@ -30,6 +30,16 @@ var allowed = map[string]string{
 	"POST /operations/{id}/cancel":                             "operations:cancel",
 	"POST /operations/{id}/approvals/{approval}":               "operations:approve",
 	"GET /approvals":                                           "operations:read",
+	"POST /work":                                               "work:write",
+	"POST /work/bulk":                                          "work:write",
+	"GET /work":                                                "work:read",
+	"GET /work/stats":                                          "work:read",
+	"GET /work/{work}":                                         "work:read",
+	"POST /work/{work}/cancel":                                 "work:write",
+	"POST /work/{work}/retry":                                  "work:write",
+	"GET /workers":                                             "work:read",
+	"POST /workers/{worker}/drain":                             "admin",
+	"POST /workers/{worker}/resume":                            "admin",
 	"GET /operations/{id}/events":                              "operations:read",
 	"GET /operations/{id}/output":                              "operations:read",
 	"GET /operations/{id}/output/ws":                           "operations:read",
@@ -76,6 +86,7 @@ func matrixWorld(t *testing.T) (w *world, ask func(route, key string, header map
 	op := w.run("shop")
 	w.begin(op.ID)
 	w.complete(op.ID)
+	work := w.queue("shop", "")
 	const webhook = "0192f0c1-2d3e-7a4b-8c5d-6e7f8a9b0c1d"
 	none := &contract.Error{Code: contract.CodeNotFound, Detail: "there is none"}
 	serve(w, contract.ServiceNotifier, contract.VerbGetWebhook, func(g contract.GetWebhook) (contract.Webhook, error) {
@@ -95,7 +106,7 @@ func matrixWorld(t *testing.T) (w *world, ask func(route, key string, header map
 	absent(contract.ServiceAudit, contract.VerbListOperations, contract.VerbGetOperation, contract.VerbOperationHistory)
 	absent(contract.ServiceExecutor, contract.VerbAgents)
 	absent(contract.ServiceProvisioner, contract.VerbListProjects, contract.VerbListCredentials, contract.VerbDeleteCredential, contract.VerbRotateMaster, contract.VerbSetBudget)
-	fill := strings.NewReplacer("{project}", "shop", "{id}", op.ID, "{webhook}", webhook, "{delivery}", "e1", "{key}", unknownID, "{approval}", contract.ApprovalStart, "{name}", "TOKEN")
+	fill := strings.NewReplacer("{project}", "shop", "{id}", op.ID, "{work}", work.ID, "{worker}", "none", "{webhook}", webhook, "{delivery}", "e1", "{key}", unknownID, "{approval}", contract.ApprovalStart, "{name}", "TOKEN")
 	return w, func(route, key string, header map[string]string) answer {
 		method, path, _ := strings.Cut(route, " ")
 		return w.peek(call{method: method, path: fill.Replace(path), key: key, body: "{", header: header})
@@ -205,7 +216,7 @@ func TestAKeyOfOtherProjectsOpensNothingOfAProject(t *testing.T) {
 	for route := range allowed {
 		_, path, _ := strings.Cut(route, " ")
 		whole := strings.HasPrefix(path, "/credentials") || path == "/vault/rotate-master"
-		ofProject := strings.Contains(path, "{project}") || strings.Contains(path, "{id}")
+		ofProject := strings.Contains(path, "{project}") || strings.Contains(path, "{id}") || strings.Contains(path, "{work}")
 		for name, key := range map[string]string{"own": own, "pattern": pattern, "foreign": foreign} {
 			var want contract.Code
 			if whole && route != "PUT /credentials/{name}" || ofProject && name == "foreign" {
@@ -224,6 +235,9 @@ func TestAKeyOfOtherProjectsOpensNothingOfAProject(t *testing.T) {
 		{method: http.MethodPut, path: "/credentials/TOKEN", body: `{"value":"x"}`},
 		{method: http.MethodGet, path: "/events?project=blog"},
 		{method: http.MethodGet, path: "/operations?project=blog"},
+		{path: "/work", body: `{"kind":"test","project":"blog","argv":["true"]}`},
+		{method: http.MethodGet, path: "/work?project=blog"},
+		{method: http.MethodGet, path: "/work/stats?project=blog"},
 	} {
 		c.key = own
 		w.send(c).problem(t, http.StatusForbidden, contract.CodeProjectNotAllowed)

@@ -78,6 +78,7 @@ func migrateUser() User {
 func gatewayUser() User {
 	u := service(contract.ServiceGateway,
 		appends(contract.EntityOperation, "pending", "approval_requested", "approval_decided", "cancel_requested", "failed", "cancelled"),
+		appends(contract.EntityWorker, contract.TypeWorkerReady, contract.TypeWorkerDraining),
 		appends(contract.EntityKey, "created", "rotated", "budgeted", "renewed", "revoked"),
 		projects(contract.ConsumerKeys),
 		vault(),
@@ -92,6 +93,7 @@ func gatewayUser() User {
 			contract.LimitSubject(">"), msgGet(contract.StreamLimits),
 			createConsumer(contract.StreamEvents, "*", contract.EntityFilter(contract.EntityOperation)),
 			createConsumer(contract.StreamEvents, "*", contract.EntityFilter(contract.EntityKey)),
+			createConsumer(contract.StreamEvents, "*", contract.EntityFilter(contract.EntityWorker)),
 			streamInfo(contract.StreamCommands), streamInfo(contract.StreamOutput), streamInfo(contract.StreamLimits),
 		})
 	for _, consumer := range contract.Consumers(contract.DefaultLease()) {
@@ -143,7 +145,7 @@ func provisionerUser() User {
 
 func auditUser() User {
 	return service(contract.ServiceAudit,
-		appends(contract.EntityOperation, "failed"),
+		appends(contract.EntityOperation, "failed", "retrying"),
 		projects(contract.ConsumerAudit),
 		[]string{msgGet(contract.StreamCommands), directGet(contract.StreamEvents)})
 }

@@ -28,6 +28,7 @@ import (
 //	rdev.log        what happened, JSON lines; rdev.log.1 before that
 //	nats/           streams
 //	postgres/       cluster, log
+//	workers/        files of the work that is under way
 //	workspaces/     projects
 type home struct{ dir string }
 

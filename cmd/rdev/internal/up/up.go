@@ -160,7 +160,7 @@ func (cfg Config) services(home home, server *natsServer, database *postgres, ga
 	}
 	cfg.Executor.Runtime = cfg.Runtime
 	cfg.Executor.NATS, cfg.Executor.Lease = server.as(contract.ServiceExecutor), cfg.Lease
-	cfg.Executor.Runner, cfg.Executor.EndRunsOnStop = cfg.Runner, true
+	cfg.Executor.Runner, cfg.Executor.EndRunsOnStop, cfg.Executor.WorkersDir = cfg.Runner, true, home.path("workers")
 	if cfg.Executor.Path == "" && cfg.Runtime != contract.RuntimeKube {
 		cfg.Executor.Path = cfg.Path
 	}

@@ -44,7 +44,7 @@ func (a *App) endExpired(ctx context.Context) (ended int, _ error) {
 	}
 	var all error
 	for _, op := range pending {
-		failed, err := a.fail(ctx, run{op.ID, 0}, contract.Pending, "expired: it did not start within %s", a.ExpireAfter)
+		failed, err := a.fail(ctx, run{op.ID, op.Attempt}, contract.Pending, "expired: it did not start within %s", a.ExpireAfter)
 		if err != nil {
 			all = errors.Join(all, fmt.Errorf("expire operation %s: %w", op.ID, err))
 		}
@@ -112,13 +112,17 @@ func (a *App) onLane(ctx context.Context, op contract.Operation) (bool, error) {
 // approved since it was, which has a limit of its own.
 func dueSince(op contract.Operation) time.Time {
 	start, _ := op.Approval(contract.ApprovalStart)
+	since := op.CreatedAt
 	switch {
 	case op.Held:
 		return time.Now()
 	case start.DecidedAt != nil:
-		return *start.DecidedAt
+		since = *start.DecidedAt
 	}
-	return op.CreatedAt
+	if op.Work != nil && op.Work.RunAt != nil && op.Work.RunAt.After(since) {
+		return *op.Work.RunAt
+	}
+	return since
 }
 
 // fail ends an attempt, unless the log knows better than the view.
@@ -128,11 +132,13 @@ func (a *App) fail(ctx context.Context, r run, state contract.State, format stri
 		if !failed {
 			return nil, nil
 		}
-		return contract.OperationFailed{
-			Attempt: r.attempt,
-			Failure: contract.NewFailure(contract.ClassInfrastructure, format, args...),
-			At:      time.Now().UTC(),
-		}, nil
+		failure, now := contract.NewFailure(contract.ClassInfrastructure, format, args...), time.Now().UTC()
+		if op.State == contract.Running && op.Work != nil && !op.CancelRequested {
+			if pause, again := op.Work.RetryAfter(failure); again {
+				return contract.OperationRetrying{Attempt: r.attempt, Failure: failure, At: now, RunAt: now.Add(pause)}, nil
+			}
+		}
+		return contract.OperationFailed{Attempt: r.attempt, Failure: failure, At: now}, nil
 	})
 	return failed && err == nil, err
 }

@@ -26,6 +26,7 @@ var (
 type App struct {
 	Operations Operations
 	Projects   Projects
+	Workers    Workers
 	Queue      Queue
 	Room       Room
 	Budgets    *Budgets
@@ -52,7 +53,7 @@ func (a *App) RunCommand(ctx context.Context, asker Asker, project string, kind 
 	return a.accept(ctx, asker, contract.Operation{
 		Kind: kind, Project: project, Lane: lane, Command: &cmd,
 	}, func(op *contract.Operation) error {
-		if err := a.requireRoom(lane); err != nil {
+		if err := a.requireRoom(lane, project); err != nil {
 			return err
 		}
 		return a.requireReady(ctx, op)
@@ -65,7 +66,7 @@ func (a *App) CreateProject(ctx context.Context, asker Asker, spec contract.Proj
 	return a.accept(ctx, asker, contract.Operation{
 		Kind: contract.KindProjectCreate, Project: spec.Slug, Lane: lane, Spec: &spec,
 	}, func(*contract.Operation) error {
-		if err := a.requireRoom(lane); err != nil {
+		if err := a.requireRoom(lane, spec.Slug); err != nil {
 			return err
 		}
 		project, err := a.Projects.Project(ctx, spec.Slug)
@@ -200,7 +201,8 @@ func encodeRequest(op contract.Operation) ([]byte, error) {
 		Kind, Project string
 		Command       *contract.Command
 		Spec          *contract.ProjectSpec
-	}{op.Kind, op.Project, op.Command, op.Spec})
+		Work          *contract.Work `json:",omitempty"`
+	}{op.Kind, op.Project, op.Command, op.Spec, op.Work})
 	if err != nil {
 		return nil, fmt.Errorf("encode request: %w", err)
 	}

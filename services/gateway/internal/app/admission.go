@@ -20,12 +20,12 @@ type Room struct {
 // Queue is what waits, as far as this gateway has read the log.
 type Queue interface {
 	Waiting() int
-	// WaitingFor is how many operations wait for a lane.
-	WaitingFor(lane contract.Lane) int
+	// WaitingFor is how many operations wait for a lane; of work, of those of a project.
+	WaitingFor(lane contract.Lane, project string) int
 }
 
 // requireRoom refuses an operation with RATE_LIMITED where too many wait.
-func (a *App) requireRoom(lane contract.Lane) error {
+func (a *App) requireRoom(lane contract.Lane, project string) error {
 	refused := func(where string, most int) error {
 		return &contract.Error{
 			Code: contract.CodeRateLimited, RetryAfter: roomAgain,
@@ -35,8 +35,8 @@ func (a *App) requireRoom(lane contract.Lane) error {
 	switch {
 	case a.Room.All > 0 && a.Queue.Waiting() >= a.Room.All:
 		return refused("this installation", a.Room.All)
-	case a.Room.Project > 0 && a.Queue.WaitingFor(lane) >= a.Room.Project:
-		return refused("project "+lane.Key, a.Room.Project)
+	case a.Room.Project > 0 && a.Queue.WaitingFor(lane, project) >= a.Room.Project:
+		return refused("project "+project, a.Room.Project)
 	}
 	return nil
 }

@@ -19,13 +19,19 @@ type Dispatcher struct {
 	lanes Lanes
 	log   *slog.Logger
 
-	mu    sync.Mutex
-	queue *domain.Queue[contract.Lane]
-	kinds map[string]string // of the operations in the queue, by id
-	live  bool              // the log was read to its end once
-	turns chan contract.Lane
-	tries map[contract.Lane]int // tries so far of the lanes that have a turn
+	mu       sync.Mutex
+	queue    *domain.Queue[contract.Lane]
+	schedule *domain.Schedule // of work, whose lanes are those of workers
+	workers  map[string]contract.Worker
+	alarm    *time.Timer           // rings when work is due that has to wait
+	about    map[string]commandFor // of the operations that are not over, by id
+	live     bool                  // the log was read to its end once
+	turns    chan contract.Lane
+	tries    map[contract.Lane]int // tries so far of the lanes that have a turn
 }
+
+// commandFor is what a command says besides who it is for.
+type commandFor struct{ project, kind string }
 
 const (
 	// offerers is how many offers are under way at a time.
@@ -40,11 +46,15 @@ const (
 )
 
 // NewDispatcher makes a dispatcher, to be fed by a Fold and run with Run.
-func NewDispatcher(lanes Lanes, log *slog.Logger) *Dispatcher {
-	return &Dispatcher{
-		lanes: lanes, log: log, queue: domain.NewQueue[contract.Lane](), kinds: map[string]string{},
+func NewDispatcher(lanes Lanes, limits domain.WorkLimits, log *slog.Logger) *Dispatcher {
+	d := &Dispatcher{
+		lanes: lanes, log: log, queue: domain.NewQueue[contract.Lane](), schedule: domain.NewSchedule(limits),
+		workers: map[string]contract.Worker{}, about: map[string]commandFor{},
 		turns: make(chan contract.Lane, maxTurns), tries: map[contract.Lane]int{},
 	}
+	d.alarm = time.AfterFunc(time.Hour, d.advance)
+	d.alarm.Stop()
+	return d
 }
 
 // Apply implements Reader. An operation that is held waits for nobody's turn.
@@ -54,6 +64,15 @@ func (d *Dispatcher) Apply(_ time.Time, _ *contract.Operation, op contract.Opera
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if op.State.Ended() {
+		delete(d.about, op.ID)
+	} else {
+		d.about[op.ID] = commandFor{op.Project, op.Kind}
+	}
+	if op.Work != nil {
+		d.applyWork(op)
+		return
+	}
 	standing := domain.Over
 	switch op.State {
 	case contract.Pending:
@@ -61,11 +80,6 @@ func (d *Dispatcher) Apply(_ time.Time, _ *contract.Operation, op contract.Opera
 	case contract.Running:
 		standing = domain.Underway
 	case contract.Completed, contract.Failed, contract.Cancelled:
-	}
-	if standing == domain.Over {
-		delete(d.kinds, op.ID)
-	} else {
-		d.kinds[op.ID] = op.Kind
 	}
 	// A running operation is on its lane already: it came from there.
 	if d.queue.Apply(op.Lane, op.ID, standing) && d.live && standing != domain.Underway {
@@ -79,11 +93,17 @@ func (d *Dispatcher) Live() {
 	defer d.mu.Unlock()
 	d.live = true
 	d.askAll()
+	d.offer(nil)
 }
 
 func (d *Dispatcher) askAll() {
 	for lane := range d.queue.Lanes() {
 		d.ask(lane, maxTries)
+	}
+	for id := range d.workers {
+		if lane := contract.WorkerLane(id); d.holds(lane) {
+			d.ask(lane, maxTries)
+		}
 	}
 }
 
@@ -121,6 +141,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			d.alarm.Stop()
 			wg.Wait()
 			return nil
 		case <-tick.C:
@@ -137,13 +158,17 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 // soon as its last command is acknowledged, so it gets another turn shortly.
 func (d *Dispatcher) take(ctx context.Context, lane contract.Lane) {
 	d.mu.Lock()
-	id, ok := d.queue.Due(lane)
-	kind := d.kinds[id]
+	id, _, ok := d.due(lane)
+	about := d.about[id]
 	d.mu.Unlock()
 
 	var err error
 	if ok {
-		err = d.lanes.Offer(ctx, lane, contract.RunOperation{Operation: id, Project: lane.Key, Kind: kind})
+		cmd := contract.RunOperation{Operation: id, Project: about.project, Kind: about.kind}
+		if isWorker(lane) {
+			cmd.Worker = lane.Key
+		}
+		err = d.lanes.Offer(ctx, lane, cmd)
 		if err != nil && !errors.Is(err, ErrLaneTaken) && ctx.Err() == nil {
 			d.log.Warn("offer failed", "lane", lane.Subject(), "operation", id, "error", err)
 		}
@@ -153,9 +178,9 @@ func (d *Dispatcher) take(ctx context.Context, lane contract.Lane) {
 	defer d.mu.Unlock()
 	tries := d.tries[lane]
 	delete(d.tries, lane)
-	now, ok := d.queue.Due(lane)
+	now, underway, ok := d.due(lane)
 	switch {
-	case !ok || d.queue.Underway(lane):
+	case !ok || underway:
 	case now != id:
 		d.ask(lane, 0)
 	case err != nil && tries < maxTries:
@@ -177,12 +202,18 @@ func (d *Dispatcher) again(lane contract.Lane) {
 func (d *Dispatcher) Waiting() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.queue.Waiting()
+	work := d.schedule.Total()
+	return d.queue.Waiting() + work.Waiting + work.Delayed
 }
 
-// WaitingFor is the number of operations that wait for a lane.
-func (d *Dispatcher) WaitingFor(lane contract.Lane) int {
+// WaitingFor is the number of operations that wait for a lane; of work, of those of a
+// project.
+func (d *Dispatcher) WaitingFor(lane contract.Lane, project string) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if isWorker(lane) {
+		work := d.schedule.Projects()[project]
+		return work.Waiting + work.Delayed
+	}
 	return d.queue.WaitingFor(lane)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/gateway/internal/app"
+	"github.com/orchard9/rdev/services/gateway/internal/domain"
 )
 
 // lanes holds one operation for each lane, until it is freed.
@@ -73,7 +74,7 @@ func inDispatch(t *testing.T, test func(t *testing.T, d teller, l *lanes)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		l := &lanes{held: map[contract.Lane]string{}}
-		d := app.NewDispatcher(l, slog.New(slog.DiscardHandler))
+		d := app.NewDispatcher(l, domain.WorkLimits{}, slog.New(slog.DiscardHandler))
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- d.Run(ctx) }()

@@ -65,6 +65,9 @@ func essence(op contract.Operation) contract.Operation {
 		State: op.State, Rev: op.Rev, Attempt: op.Attempt, CancelRequested: op.CancelRequested,
 		Held: op.Held, Approvals: op.Approvals,
 	}
+	if op.Work != nil {
+		slim.Work = &contract.Work{Priority: op.Work.Priority, RunAt: op.Work.RunAt}
+	}
 	if op.Result != nil && op.Result.Usage != nil {
 		slim.Result = &contract.Result{Usage: op.Result.Usage}
 	}

@@ -29,6 +29,14 @@ type Projects interface {
 	Project(ctx context.Context, slug string) (contract.Project, error)
 }
 
+// Workers is the log of workers.
+type Workers interface {
+	// UpdateWorker loads a worker, or nil where there is none, appends the event that
+	// decide makes of it and returns the worker after it; an empty event type leaves it
+	// as it is.
+	UpdateWorker(ctx context.Context, id string, decide func(*contract.Worker) (eventType string, proposed contract.Worker, err error)) (contract.Worker, error)
+}
+
 // Lanes hold one command each.
 type Lanes interface {
 	// Offer puts a command on its lane, or returns ErrLaneTaken.

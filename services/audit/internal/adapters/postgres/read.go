@@ -70,7 +70,9 @@ func newest(filter app.Filter) (statement string, args []any) {
 	if filter.Project != "" {
 		add("o.project = ?", text(filter.Project))
 	}
-	if filter.Kind != "" {
+	if prefix, all := strings.CutSuffix(filter.Kind, "*"); all {
+		add("starts_with(o.kind, ?)", text(prefix))
+	} else if filter.Kind != "" {
 		add("o.kind = ?", text(filter.Kind))
 	}
 	if !filter.Since.IsZero() {

@@ -280,13 +280,7 @@ func checkWord(v *validate.Validator, field, value string) {
 
 // durationOf reads a limit of time; "" and "0s" leave it to whoever runs the command.
 func durationOf(v *validate.Validator, field, value string) contract.Duration {
-	if value == "" {
-		return 0
-	}
-	d, err := time.ParseDuration(value)
-	v.Check(field, err == nil, `must be a duration such as "90s" or "1h30m"`)
-	v.Checkf(field, d >= 0 && d <= maxTimeout, "must not be negative, and at most %s", maxTimeout)
-	return contract.Duration(d)
+	return durationUpTo(v, field, value, maxTimeout)
 }
 
 // checkList tells whether the list is short enough for its items to be looked at.

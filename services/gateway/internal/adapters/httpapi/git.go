@@ -40,7 +40,7 @@ func (c CommandRequest) git(v *validate.Validator) *contract.Git {
 			v.Checkf(field, set[field] || !slices.Contains(takes, field+"*"), "is required by git %s", c.Verb)
 		}
 	}
-	checkGitURL(v, c.URL)
+	checkGitURL(v, "url", c.URL)
 	checkRef(v, "ref", c.Ref)
 	checkRef(v, "name", c.Name)
 	checkRef(v, "remote", c.Remote)
@@ -73,7 +73,7 @@ func checkRef(v *validate.Validator, field, value string) {
 
 // checkGitURL takes what git may fetch from: no helper that runs a program, as
 // ext:: does, and no option in disguise of a URL or a host.
-func checkGitURL(v *validate.Validator, value string) {
+func checkGitURL(v *validate.Validator, field, value string) {
 	if value == "" || len(value) <= maxWord && scpPattern.MatchString(value) {
 		return
 	}
@@ -86,5 +86,5 @@ func checkGitURL(v *validate.Validator, value string) {
 	default:
 		ok = parsed.Host != "" && slices.Contains([]string{"https", "http", "ssh", "git"}, parsed.Scheme)
 	}
-	v.Check("url", ok, "must be an https, http, ssh, git or file URL")
+	v.Check(field, ok, "must be an https, http, ssh, git or file URL")
 }

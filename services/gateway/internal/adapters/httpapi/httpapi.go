@@ -38,6 +38,8 @@ type Config struct {
 	Log     Log
 	Queries Queries
 	Keys    *app.Keys
+	// Work is the work queue.
+	Work app.WorkQueue
 	// Approvals is what waits for somebody's decision.
 	Approvals *app.Keeper
 	Ring      Ring

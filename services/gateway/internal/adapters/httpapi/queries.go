@@ -30,19 +30,24 @@ func (h *handlers) listOperations(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	if query.Project != "" {
-		if err := requireProject(passOf(r), query.Project); err != nil {
-			return err
-		}
-	}
-	query.Within = passOf(r).Projects()
-	page, err := h.Queries.Operations(r.Context(), query)
+	page, err := h.operations(r, query)
 	if err != nil {
 		return err
 	}
 	writeSeen(w, page.ProjectedSeq, page.Stale)
 	api.Write(w, http.StatusOK, map[string]any{"operations": viewAll(page.Operations), "next_cursor": page.NextCursor})
 	return nil
+}
+
+// operations are those of a query that the key may see.
+func (h *handlers) operations(r *http.Request, query contract.ListOperations) (contract.OperationList, error) {
+	if query.Project != "" {
+		if err := requireProject(passOf(r), query.Project); err != nil {
+			return contract.OperationList{}, err
+		}
+	}
+	query.Within = passOf(r).Projects()
+	return h.Queries.Operations(r.Context(), query)
 }
 
 func listOperationsQuery(r *http.Request) (contract.ListOperations, error) {
