@@ -45,6 +45,12 @@ type Work struct {
 	// MaxBackoff.
 	Backoff Duration          `json:"backoff"`
 	Labels  map[string]string `json:"labels,omitempty"`
+	// UniqueKey names the work within its project: asked for again before it has ended,
+	// it is the same. Turn counts the work of that name, and Request names the request
+	// that made it.
+	UniqueKey string `json:"unique_key,omitempty"`
+	Turn      int    `json:"turn,omitempty"`
+	Request   string `json:"request,omitempty"`
 	// RetryOf is the operation whose work this is once more.
 	RetryOf string `json:"retry_of,omitempty"`
 	// Tries are those before, the oldest first.

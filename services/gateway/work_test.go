@@ -189,6 +189,43 @@ func TestWorkIsDoneAgainFromItsInputs(t *testing.T) {
 	w.get("/work/"+op.ID).operation(t, http.StatusOK)
 }
 
+func TestWorkWithAUniqueKeyIsThereOnce(t *testing.T) {
+	w := newWorld(t)
+	second, _ := w.start()
+	w.ready("shop", "blog")
+	const body = `{"kind":"test","project":"shop","argv":["true"],"unique_key":"nightly"}`
+	ask := func(url, key string) operation {
+		return w.send(call{url: url, path: "/work", body: body, header: map[string]string{"Idempotency-Key": key}}).operation(t, http.StatusAccepted)
+	}
+	ids := make([]string, 8)
+	var wg sync.WaitGroup
+	for i := range ids { // at once, of two gateways
+		wg.Go(func() { ids[i] = ask([]string{w.url, second}[i%2], fmt.Sprint("first-", i)).ID })
+	}
+	wg.Wait()
+	for _, id := range ids {
+		if id != ids[0] {
+			t.Fatalf("there are several: %q", ids)
+		}
+	}
+	if other := w.queue("blog", `,"unique_key":"nightly"`); other.ID == ids[0] {
+		t.Error("another project's is the same")
+	}
+	first, err := w.conn.Load(t.Context(), ids[0])
+	if err != nil || first.Work.Turn != 1 {
+		t.Fatalf("got %+v, %v", first.Work, err)
+	}
+	w.send(call{path: "/work/" + first.ID + "/cancel"}).operation(t, http.StatusOK)
+	next := ask(second, "next")
+	if next.ID == first.ID || next.Work.Turn != 2 {
+		t.Errorf("the next one is %+v", next.Work)
+	}
+	w.send(call{path: "/work/" + next.ID + "/cancel"}).operation(t, http.StatusOK)
+	if again := ask(w.url, "next"); again.ID != next.ID {
+		t.Errorf("the same request made %s, too", again.ID)
+	}
+}
+
 func TestManyItemsHaveAnOutcomeEach(t *testing.T) {
 	w := newWorld(t)
 	w.ready("shop")
@@ -221,7 +258,7 @@ func TestWorkThatIsWrongIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.ready("shop")
 	for body, field := range map[string]string{
-		`{"project":"shop","argv":["true"]}`: "kind",
+		`{"project":"shop","argv":["true"]}`:                                                                        "kind",
 		`{"kind":"shell","project":"shop","argv":["true"]}`:                                                         "kind",
 		`{"kind":"test","argv":["true"]}`:                                                                           "project",
 		`{"kind":"test","project":"Shop","argv":["true"]}`:                                                          "project",

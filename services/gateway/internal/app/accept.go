@@ -27,6 +27,7 @@ type App struct {
 	Operations Operations
 	Projects   Projects
 	Workers    Workers
+	Turns      Turns
 	Queue      Queue
 	Room       Room
 	Budgets    *Budgets
@@ -38,6 +39,7 @@ type Asker struct {
 	Actor          string // key:<name>
 	Traceparent    string // of the request, "" where it has none
 	IdempotencyKey string // "" where the request is to be carried out each time it comes
+	ID             string // of what is made, where that is not the request's
 }
 
 // Accepted is an operation that was accepted, now or before.
@@ -189,6 +191,9 @@ const namespace = "6f7264e2-5d6b-5d35-9d0e-0b1f1d1c7a11"
 // RequestID is the id of what a request makes: a new one, or with an idempotency key
 // the same each time that the API key comes with it.
 func (a Asker) RequestID() string {
+	if a.ID != "" {
+		return a.ID
+	}
 	if a.IdempotencyKey == "" {
 		return uuid.Must(uuid.NewV7()).String()
 	}

@@ -29,6 +29,13 @@ type Projects interface {
 	Project(ctx context.Context, slug string) (contract.Project, error)
 }
 
+// Turns tells which work of a project was the last under a unique key, as far as this
+// gateway has read the log.
+type Turns interface {
+	// LastTurn is its turn, 0 where there was none.
+	LastTurn(project, key string) int
+}
+
 // Workers is the log of workers.
 type Workers interface {
 	// UpdateWorker loads a worker, or nil where there is none, appends the event that

@@ -20,6 +20,13 @@ type WorkItem struct {
 // RunWork accepts a piece of work: whichever worker is free carries it out, when it is
 // its turn.
 func (a *App) RunWork(ctx context.Context, asker Asker, item WorkItem) (Accepted, error) {
+	if item.Work.UniqueKey != "" {
+		return a.runUnique(ctx, asker, item)
+	}
+	return a.acceptWork(ctx, asker, item)
+}
+
+func (a *App) acceptWork(ctx context.Context, asker Asker, item WorkItem) (Accepted, error) {
 	lane := contract.WorkLane()
 	return a.accept(ctx, asker, contract.Operation{
 		Kind: item.Kind, Project: item.Project, Lane: lane, Command: &item.Command, Work: &item.Work,
@@ -68,7 +75,7 @@ func (a *App) RetryWork(ctx context.Context, asker Asker, old contract.Operation
 		return Accepted{}, &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("work %s has not ended: it is %s", old.ID, old.State)}
 	}
 	work := *old.Work
-	work.RetryOf, work.Tries, work.RunAt, work.Delay = old.ID, nil, nil, 0
+	work.RetryOf, work.Tries, work.RunAt, work.Delay, work.Turn, work.Request = old.ID, nil, nil, 0, 0, ""
 	return a.RunWork(ctx, asker, WorkItem{Project: old.Project, Kind: old.Kind, Command: *old.Command, Work: work})
 }
 

@@ -1,7 +1,6 @@
 package domain
 
 import (
-	"maps"
 	"slices"
 	"time"
 )
@@ -39,6 +38,10 @@ type group struct {
 }
 
 func (g *group) full() bool { return g.limit > 0 && g.held >= g.limit }
+
+// minIdle is for how many items, which were the last of their projects, it is not worth
+// while to look for projects to forget.
+const minIdle = 64
 
 type project struct {
 	name     string
@@ -143,8 +146,6 @@ func (s *Schedule) add(it Item) *item {
 	if p == nil {
 		p = &project{name: it.Project}
 		s.projects[it.Project] = p
-	} else if p.counts == (Counts{}) {
-		s.idle--
 	}
 	k := s.kinds[it.Kind]
 	if k == nil {
@@ -170,29 +171,26 @@ func (s *Schedule) forget(x *item) {
 		delete(s.kinds, k.name)
 	}
 	if x.backlog.project.counts == (Counts{}) {
-		if s.idle++; s.idle > s.mostIdle {
+		if s.idled++; s.idled > len(s.projects)/2 {
 			s.forgetIdle()
 		}
 	}
 }
 
 // forgetIdle drops the projects that have no item, but for those that had their turn in
-// the round that is on. It is called so rarely that its cost is a constant of an item.
+// the round that is on.
 func (s *Schedule) forgetIdle() {
-	s.idle = 0
-	maps.DeleteFunc(s.projects, func(_ string, p *project) bool {
-		if p.counts != (Counts{}) {
-			return false
-		}
+	rest := map[string]*project{}
+	for name, p := range s.projects {
+		keep := p.counts != (Counts{})
 		for class, next := range p.rounds {
-			if next > s.round[class] {
-				s.idle++
-				return false
-			}
+			keep = keep || next > s.round[class]
 		}
-		return true
-	})
-	s.mostIdle = s.idle + len(s.projects)
+		if keep {
+			rest[name] = p
+		}
+	}
+	s.projects, s.idled = rest, -minIdle
 }
 
 // leave takes an item from where it is.

@@ -73,8 +73,7 @@ type Schedule struct {
 	told       uint64        // items that waited so far
 	items      map[string]*item
 	projects   map[string]*project
-	idle       int // of the projects
-	mostIdle   int
+	idled      int // times that a project was left without an item, since these were forgotten
 	kinds      map[string]*kind
 	slots      map[string]*slot
 	delays     heap[delay]

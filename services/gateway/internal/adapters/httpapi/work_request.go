@@ -37,6 +37,9 @@ type WorkRequest struct {
 	MaxAttempts *int              `json:"max_attempts"`
 	Backoff     string            `json:"backoff"` // as "10s"
 	Labels      map[string]string `json:"labels"`
+	// UniqueKey makes it the same as the last work of the project with that key, where
+	// that has not ended.
+	UniqueKey string `json:"unique_key"`
 }
 
 // agentRequest is what an agent is asked, as in a CommandRequest.
@@ -68,9 +71,11 @@ func (w WorkRequest) item(now time.Time) (app.WorkItem, error) {
 	item.Command = w.command(v)
 	item.Work = contract.Work{
 		Priority: w.Priority, RunAt: w.RunAt, MaxAttempts: 1, Backoff: contract.Duration(contract.DefaultBackoff), Labels: w.Labels,
-		Repository: w.Repository, Delay: durationUpTo(v, "delay", w.Delay, maxDelay),
+		Repository: w.Repository, UniqueKey: w.UniqueKey, Delay: durationUpTo(v, "delay", w.Delay, maxDelay),
 	}
 	w.when(v, &item.Work, now)
+	v.MaxLen("unique_key", w.UniqueKey, maxLabel)
+	v.NoNUL("unique_key", w.UniqueKey)
 	if w.Repository != nil {
 		v.Required("repository.url", w.Repository.URL)
 		checkGitURL(v, "repository.url", w.Repository.URL)
