@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/executor/internal/domain"
 )
 
 // planFor says what to run for an operation. problem is what makes that
@@ -23,6 +24,9 @@ func planFor(op contract.Operation, home string) (p plan, problem string) {
 			p.spec.Argv = []string{"/bin/sh", "-c", cmd.Shell.Script}
 		}
 		p.newRelay = newTextRelay(judgeProgram)
+		if op.Work != nil && op.Work.Repository != nil {
+			p.newRelay = newTextRelay(judgeCheckedOut)
+		}
 	case cmd.Git != nil:
 		p.spec.Argv = gitArgv(*cmd.Git)
 		p.spec.Env = []string{"GIT_TERMINAL_PROMPT=0", "GIT_PAGER=cat", "GIT_ALLOW_PROTOCOL=file:git:http:https:ssh"}
@@ -56,10 +60,22 @@ func planFor(op contract.Operation, home string) (p plan, problem string) {
 const checkOut = `url=$1 ref=$2 dir=$3; shift 3
 export GIT_TERMINAL_PROMPT=0 GIT_ALLOW_PROTOCOL=file:git:http:https:ssh
 { git init -q . && git remote add -- origin "$url" && git fetch -q --depth=1 -- origin "${ref:-HEAD}" &&
-git checkout -q --detach FETCH_HEAD && printf 'checked out %s\n' "$(git rev-parse HEAD)"; } </dev/null >&2 || exit
+git checkout -q --detach FETCH_HEAD && printf 'checked out %s\n' "$(git rev-parse HEAD)"; } </dev/null >&2 || exit 176
 cd -- "./$dir" || exit
 unset GIT_TERMINAL_PROMPT GIT_ALLOW_PROTOCOL
 exec "$@"`
+
+// noCheckout is the exit code of checkOut where git failed; few programs have it.
+const noCheckout = 176
+
+// judgeCheckedOut is judgeProgram of one that a checkout came before.
+func judgeCheckedOut(exit domain.Exit, stopped stop, tail []byte) ending {
+	how := judgeProgram(exit, stopped, tail)
+	if how.exitCode != nil && *how.exitCode == noCheckout && len(tail) == 0 {
+		how.failure.Message = "the repository could not be checked out: what git says is in the output"
+	}
+	return how
+}
 
 func checkedOut(from contract.Repository, dir string, argv []string) []string {
 	return script(checkOut, append([]string{from.URL, from.Ref, dir}, argv...)...)

@@ -150,3 +150,20 @@ func TestARepositoryIsCheckedOutBeforeTheProgramStarts(t *testing.T) {
 		}
 	})
 }
+
+func TestARepositoryThatCannotBeHadIsSaid(t *testing.T) {
+	for stdout, want := range map[string]bool{"": true, "my own": false} {
+		synctest.Test(t, func(t *testing.T) {
+			work := contract.Work{MaxAttempts: 1, Repository: &contract.Repository{URL: "https://git.example.com/shop.git"}}
+			p := program{exit: domain.Exit{Known: true, Code: 176}}
+			if stdout != "" {
+				p.frames = []domain.Frame{{Stream: domain.Stdout, Data: []byte(stdout), Next: 20}}
+			}
+			w, e := newWork(t, work, sleepFor(), p)
+			w.take(t, e, worker)
+			if got := w.op.Failure; w.op.State != contract.Failed || strings.Contains(got.Message, "checked out") != want {
+				t.Errorf("after %q on stdout: %+v", stdout, got)
+			}
+		})
+	}
+}

@@ -307,6 +307,12 @@ func TestSchedule(t *testing.T) {
 			end a           => s1:b
 			wait c shop
 			open s9         => s1:b s9:c`},
+		{name: "an item that runs unchosen takes a turn", text: `
+			wait a1 shop
+			wait a2 shop
+			wait b1 blog
+			run a1 s9
+			open s1         => s1:b1 s9:a1*`},
 		{name: "another takes over what runs", text: `
 			open s1 s2
 			wait a shop
