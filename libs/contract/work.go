@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -144,7 +145,7 @@ func (c OperationRetrying) apply(o *Operation) {
 	if o.Result != nil {
 		try.Usage = o.Result.Usage
 	}
-	work.Tries = append(work.Tries[:len(work.Tries):len(work.Tries)], try)
+	work.Tries = append(slices.Clip(work.Tries), try)
 	work.RunAt = &c.RunAt
 	o.Work = &work
 	o.State, o.Executor, o.AttemptAt, o.Lane.Key = Pending, "", nil, ""

@@ -108,7 +108,7 @@ func TestWorkWaitsForItsTime(t *testing.T) {
 	w.onLane(lane, now.ID)
 	cmd := contract.RunOperation{Operation: now.ID, Worker: "w1"}
 	w.beginWork(cmd)
-	failed := w.change(now.ID, func(op contract.Operation) contract.Change {
+	failed := w.change(now.ID, func(contract.Operation) contract.Change {
 		at := time.Now().UTC()
 		return contract.OperationRetrying{Attempt: 1, Failure: contract.NewFailure(contract.ClassUser, "no"), At: at, RunAt: at.Add(3 * time.Second)}
 	})

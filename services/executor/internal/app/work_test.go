@@ -48,7 +48,7 @@ func TestWorkThatFailsIsTriedAgain(t *testing.T) {
 		w, e := newWork(t, work, sleepFor(), program{takes: time.Second, exit: domain.Exit{Known: true, Code: 2}, frames: []domain.Frame{stdout("out", 0, 20)}})
 		for try, pause := range []time.Duration{time.Minute, 2 * time.Minute} {
 			w.take(t, e, worker)
-			if w.op.State != contract.Pending || len(w.op.Work.Tries) != try+1 || w.op.Work.RunAt.Sub(time.Now()) != pause || *w.op.Work.Tries[try].ExitCode != 2 {
+			if w.op.State != contract.Pending || len(w.op.Work.Tries) != try+1 || time.Until(*w.op.Work.RunAt) != pause || *w.op.Work.Tries[try].ExitCode != 2 {
 				t.Fatalf("after try %d: %s, %+v", try+1, w.op.State, w.op.Work)
 			}
 			rev := w.op.Rev

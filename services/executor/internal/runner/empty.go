@@ -5,42 +5,47 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 )
 
-// empty removes what is in directories, and not themselves. Nothing is followed that
-// leads out of them.
+// empty removes what is in directories, and not themselves. Nothing leads out of them.
 func empty(dirs []string) error {
 	var all error
 	for _, dir := range dirs {
-		entries, err := os.ReadDir(dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			all = errors.Join(all, fmt.Errorf("empty: %w", err))
-		}
-		for _, entry := range entries {
-			if err := remove(filepath.Join(dir, entry.Name())); err != nil {
-				all = errors.Join(all, fmt.Errorf("empty: %w", err))
-			}
+		if err := emptyOne(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			all = errors.Join(all, fmt.Errorf("empty %s: %w", dir, err))
 		}
 	}
 	return all
 }
 
+func emptyOne(dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	entries, err := fs.ReadDir(root.FS(), ".")
+	for _, entry := range entries {
+		err = errors.Join(err, remove(root, entry.Name()))
+	}
+	return err
+}
+
 // remove removes a file or a tree, also where that has directories that may not be
 // written to, as the module cache of Go.
-func remove(path string) error {
-	err := os.RemoveAll(path)
+func remove(root *os.Root, name string) error {
+	err := root.RemoveAll(name)
 	if !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	err = filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
+	err = fs.WalkDir(root.FS(), name, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.IsDir() {
-			err = os.Chmod(path, 0o700)
+			err = root.Chmod(path, 0o700)
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return os.RemoveAll(path)
+	return root.RemoveAll(name)
 }

@@ -52,8 +52,8 @@ func (s *WorkStats) Apply(at time.Time, prev *contract.Operation, op contract.Op
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case op.State == contract.Pending:
+	switch op.State {
+	case contract.Pending:
 		since := at
 		if op.Work.RunAt != nil && op.Work.RunAt.After(at) {
 			since = *op.Work.RunAt
@@ -62,13 +62,13 @@ func (s *WorkStats) Apply(at time.Time, prev *contract.Operation, op contract.Op
 		if prev != nil && prev.State == contract.Running {
 			s.count(at, op.Project, prev.Lane.Key, func(t *tally) { t.retried++ })
 		}
-	case op.State == contract.Running:
+	case contract.Running:
 		due, waited := s.due[op.ID]
 		delete(s.due, op.ID)
 		if waited {
 			s.count(at, op.Project, "", func(t *tally) { t.waits[waitClass(at.Sub(due.since))]++ })
 		}
-	default:
+	case contract.Completed, contract.Failed, contract.Cancelled:
 		delete(s.due, op.ID)
 		s.count(at, op.Project, op.Lane.Key, func(t *tally) {
 			switch op.State {

@@ -264,8 +264,9 @@ func newHistory(t *testing.T, next func(n int) int) *history {
 func (h *history) step(items int) {
 	h.t.Helper()
 	slot, id := h.slots[h.next(len(h.slots))], fmt.Sprintf("i%d", h.next(items))
-	underway := false
-	call, tell := func() []string { return nil }, func() {}
+	var underway bool
+	var call func() []string
+	var tell func()
 	switch what := h.next(20); what {
 	default: // 0 to 5
 		it := domain.Item{

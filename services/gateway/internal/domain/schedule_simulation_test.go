@@ -402,6 +402,7 @@ func BenchmarkItem(b *testing.B) {
 }
 
 func benchmarkItem(b *testing.B, others int, kind func(n int) string) {
+	b.Helper()
 	s := domain.NewSchedule(domain.WorkLimits{PerProject: 50, PerKind: map[string]int{"deploy": 30, "custom": 1}})
 	workers, projects := make([]string, 200), make([]string, 1000)
 	for i := range workers {

@@ -42,7 +42,7 @@ func play(t *testing.T, limits domain.WorkLimits, text string) *script {
 		if len(word) == 0 {
 			continue
 		}
-		got := ""
+		var got string
 		if word[0] == "drain" {
 			got = p.drain(word[1])
 		} else {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -102,7 +103,7 @@ func (w WorkRequest) command(v *validate.Validator) contract.Command {
 	}
 	v.Check("argv", w.Agent != nil || len(w.Argv) > 0 || w.Script != "", "is required, or script or agent instead of it")
 	_, command, err := request.Command()
-	if wrong, ok := err.(*validate.Errors); ok {
+	if wrong, ok := errors.AsType[*validate.Errors](err); ok {
 		for _, field := range wrong.Fields {
 			name, _, _ := strings.Cut(field.Field, ".")
 			if w.Agent != nil && slices.Contains([]string{"provider", "prompt", "model", "session", "limits", "permissions"}, name) {
