@@ -58,7 +58,7 @@ func NewDispatcher(lanes Lanes, limits domain.WorkLimits, log *slog.Logger) *Dis
 }
 
 // Apply implements Reader. An operation that is held waits for nobody's turn.
-func (d *Dispatcher) Apply(_ time.Time, _ *contract.Operation, op contract.Operation) {
+func (d *Dispatcher) Apply(at time.Time, _ *contract.Operation, op contract.Operation) {
 	if op.Held {
 		return
 	}
@@ -70,7 +70,7 @@ func (d *Dispatcher) Apply(_ time.Time, _ *contract.Operation, op contract.Opera
 		d.about[op.ID] = commandFor{op.Project, op.Kind}
 	}
 	if op.Work != nil {
-		d.applyWork(op)
+		d.applyWork(at, op)
 		return
 	}
 	standing := domain.Over
@@ -92,6 +92,7 @@ func (d *Dispatcher) Live() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.live = true
+	d.schedule.Advance(time.Now())
 	d.askAll()
 	d.offer(nil)
 }

@@ -24,12 +24,13 @@ func (d *Dispatcher) holds(lane contract.Lane) bool {
 	return ok
 }
 
-// applyWork takes an event of a piece of work.
-func (d *Dispatcher) applyWork(op contract.Operation) {
+// applyWork takes an event of a piece of work. The time is that of the event, so that
+// every dispatcher that has read it comes to the same.
+func (d *Dispatcher) applyWork(at time.Time, op contract.Operation) {
 	var changed []string
 	switch op.State {
 	case contract.Pending:
-		changed = d.schedule.Wait(itemOf(op), time.Now())
+		changed = d.schedule.Wait(itemOf(op), at)
 	case contract.Running:
 		changed = d.schedule.Run(op.ID, op.Lane.Key)
 	case contract.Completed, contract.Failed, contract.Cancelled:
