@@ -323,8 +323,9 @@ func (l *lane) redeliverAll() {
 	l.mu.Unlock()
 	for {
 		wanted, err := l.Deliveries.Redeliveries(l.ctx, id, queued)
+		more := true
 		if err == nil {
-			err = l.redeliver(id, wanted)
+			more, err = l.redeliver(id, wanted)
 		}
 		switch {
 		case l.ctx.Err() != nil:
@@ -339,7 +340,7 @@ func (l *lane) redeliverAll() {
 			case <-time.After(readAgain):
 			}
 			return
-		case len(wanted) < queued:
+		case len(wanted) < queued || !more:
 			return
 		}
 	}
@@ -348,37 +349,65 @@ func (l *lane) redeliverAll() {
 // errForgotten is why a delivery cannot be made again.
 var errForgotten = errors.New("the log does not have the event any more")
 
-// redeliver makes some deliveries again, and returns once that is stored.
-func (l *lane) redeliver(id string, wanted []Redelivery) error {
+// redeliver makes some deliveries again, as fast as the endpoint's rate, and returns
+// once that is stored; more is false where the endpoint was paused.
+func (l *lane) redeliver(id string, wanted []Redelivery) (more bool, err error) {
 	var results []Result
 	for _, r := range wanted {
-		events, err := l.Log.Read(l.ctx, r.Seq-1, r.Seq)
+		l.mu.Lock()
+		enabled, rate := l.endpoint.Webhook.Enabled && !l.gone, l.endpoint.Webhook.Rate
+		l.mu.Unlock()
+		if !enabled {
+			break // the rest waits in the table
+		}
+		result, err := l.redeliverOne(id, r)
 		if err != nil {
-			return fmt.Errorf("read event %d: %w", r.Seq, err)
+			return false, err
 		}
-		event, outcome := &Event{ID: r.EventID, Seq: r.Seq}, Outcome{Err: errForgotten}
-		if len(events) > 0 {
-			event = events[0]
-			l.mu.Lock()
-			request := l.request(event, r.PrevSeq)
-			l.mu.Unlock()
-			var ok bool
-			if outcome, ok = l.post(request, true); !ok {
-				return context.Cause(l.ctx)
-			}
-		}
-		result := Result{
-			Endpoint: id, Event: event, PrevSeq: r.PrevSeq, Attempt: attemptOf(outcome, time.Now().UTC()), Redelivery: true,
-		}
-		if result.Attempt.Error == "" {
-			result.Status = contract.DeliveryDelivered
-		}
+		more = true
 		results = append(results, result)
+		if rate == 0 {
+			continue
+		}
+		if err := l.Deliveries.Record(l.ctx, results); err != nil {
+			return false, err
+		}
+		results = nil
+		select {
+		case <-time.After(time.Second / time.Duration(rate)):
+		case <-l.ctx.Done():
+			return false, context.Cause(l.ctx)
+		}
 	}
 	if len(results) == 0 {
-		return nil
+		return more, nil
 	}
-	return l.Deliveries.Record(l.ctx, results)
+	return more, l.Deliveries.Record(l.ctx, results)
+}
+
+func (l *lane) redeliverOne(id string, r Redelivery) (Result, error) {
+	events, err := l.Log.Read(l.ctx, r.Seq-1, r.Seq)
+	if err != nil {
+		return Result{}, fmt.Errorf("read event %d: %w", r.Seq, err)
+	}
+	event, outcome := &Event{ID: r.EventID, Seq: r.Seq}, Outcome{Err: errForgotten}
+	if len(events) > 0 {
+		event = events[0]
+		l.mu.Lock()
+		request := l.request(event, r.PrevSeq)
+		l.mu.Unlock()
+		var ok bool
+		if outcome, ok = l.post(request, true); !ok {
+			return Result{}, context.Cause(l.ctx)
+		}
+	}
+	result := Result{
+		Endpoint: id, Event: event, PrevSeq: r.PrevSeq, Attempt: attemptOf(outcome, time.Now().UTC()), Redelivery: true,
+	}
+	if result.Attempt.Error == "" {
+		result.Status = contract.DeliveryDelivered
+	}
+	return result, nil
 }
 
 // stored notes that results are in the table.

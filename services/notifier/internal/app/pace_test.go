@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -18,6 +19,35 @@ func TestARateIsKept(t *testing.T) {
 		all := w.requests("one")
 		if len(all) != 20 || all[19].at.Sub(begin) < 9*time.Second || all[19].at.Sub(begin) > 11*time.Second {
 			t.Errorf("%d requests, the last after %s", len(all), all[len(all)-1].at.Sub(begin))
+		}
+	})
+}
+
+func TestRedeliveriesKeepTheRateAndThePause(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		t.Helper()
+		w.hook("one", "*")
+		w.happen(20, done)
+		w.settle()
+		w.mu.Lock()
+		for seq := range uint64(20) {
+			w.again["one"] = append(w.again["one"], app.Redelivery{EventID: fmt.Sprint("e", seq+1), Seq: seq + 1})
+		}
+		w.mu.Unlock()
+		begin := time.Now()
+		w.alter("one", func(e *app.Endpoint) { e.Webhook.Rate = 2 })
+		time.Sleep(5 * time.Second)
+		w.alter("one", func(e *app.Endpoint) { e.Webhook.Enabled = false })
+		time.Sleep(time.Minute)
+		paused := len(w.requests("one")) - 20
+		if paused < 9 || paused > 12 {
+			t.Errorf("%d in five seconds, and then a pause", paused)
+		}
+		w.alter("one", func(e *app.Endpoint) { e.Webhook.Enabled = true })
+		time.Sleep(time.Minute)
+		all := w.requests("one")
+		if len(all) != 40 || len(w.again["one"]) != 0 || all[39].at.Sub(begin) < 64*time.Second {
+			t.Errorf("%d requests, %d are left, the last after %s", len(all)-20, len(w.again["one"]), all[len(all)-1].at.Sub(begin))
 		}
 	})
 }
