@@ -244,7 +244,7 @@ func (c OperationRunning) apply(o *Operation) {
 	}
 	o.Lane.Key = c.Worker
 	if o.AttemptAt == nil { // else another executor goes on with the same try
-		o.AttemptAt, o.Result = &c.At, nil
+		o.AttemptAt, o.Result, o.Waited = &c.At, nil, 0
 	}
 }
 
@@ -362,7 +362,7 @@ func legal(prev *Operation, eventType string, attempt int) error {
 			return illegal
 		}
 	case TypeRetrying:
-		if prev.State != Running || prev.Work == nil || prev.CancelRequested {
+		if prev.State != Running || !IsWork(prev.Kind) || prev.CancelRequested {
 			return illegal
 		}
 	case TypeApprovalRequested, TypeApprovalDecided:

@@ -41,7 +41,7 @@ func states() map[string]*contract.Operation {
 	held.Held = true
 	working, stopping, waiting := op(contract.Running, 2, false), op(contract.Running, 2, true), op(contract.Pending, 2, false)
 	for _, work := range []*contract.Operation{working, stopping, waiting} {
-		work.Work, work.Lane = &contract.Work{}, contract.WorkerLane("1")
+		work.Kind, work.Work, work.Lane = contract.KindWorkTest, &contract.Work{}, contract.WorkerLane("1")
 	}
 	return map[string]*contract.Operation{
 		"none": nil, "pending": op(contract.Pending, 0, false), "held": held,
@@ -176,7 +176,7 @@ func TestTheFirstAttemptSetsTheStartAndLaterOnesLeaveIt(t *testing.T) {
 }
 
 func TestATryThatFailedIsInTheHistoryOfTheNext(t *testing.T) {
-	op, err := contract.Next(nil, contract.OperationPending{Operation: contract.Operation{ID: "a", Lane: contract.WorkLane(), Work: &contract.Work{MaxAttempts: 3}}})
+	op, err := contract.Next(nil, contract.OperationPending{Operation: contract.Operation{ID: "a", Kind: contract.KindWorkTest, Lane: contract.WorkLane(), Work: &contract.Work{MaxAttempts: 3}}})
 	one := 1
 	for i, change := range []contract.Change{
 		contract.OperationRunning{Attempt: 1, Executor: "x", Worker: "w1", At: at(1)},

@@ -132,7 +132,10 @@ func (OperationRetrying) Type() string { return TypeRetrying }
 func (c OperationRetrying) attempt() int { return c.Attempt }
 
 func (c OperationRetrying) apply(o *Operation) {
-	work := *o.Work
+	var work Work
+	if o.Work != nil {
+		work = *o.Work
+	}
 	if c.Result != nil {
 		o.Result = c.Result
 	}

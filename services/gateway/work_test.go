@@ -79,6 +79,21 @@ func TestWorkGoesToTheWorkerThatIsFree(t *testing.T) {
 	w.onLane(contract.WorkerLane("w1"), urgent.ID)
 	w.onLane(contract.WorkerLane("w2"), first.ID)
 	cmd, err := w.conn.OnLane(t.Context(), contract.WorkerLane("w2"))
+	w.beginWork(cmd)
+	testkit.Eventually(t, func() error {
+		var list struct {
+			Workers []struct {
+				ID, State          string
+				Operation, Project *string
+				Since              *time.Time
+			}
+		}
+		w.get("/workers").decode(t, http.StatusOK, &list)
+		if b := list.Workers[1]; b.Operation == nil || *b.Operation != first.ID || *b.Project != "shop" || time.Since(*b.Since) > time.Minute {
+			return fmt.Errorf("%+v", list)
+		}
+		return nil
+	})
 	if want := (contract.RunOperation{Operation: first.ID, Project: "shop", Kind: "work.test", Worker: "w2"}); err != nil || cmd != want {
 		t.Errorf("the command is %+v, %v; want %+v", cmd, err, want)
 	}

@@ -13,6 +13,7 @@ func TestLostWorkIsTriedAgain(t *testing.T) {
 		w, a := newWorld()
 		w.put("work", contract.Running)
 		op := w.log["work"]
+		op.Kind = contract.KindWorkTest
 		op.Lane, op.Work = contract.WorkerLane("w1"), &contract.Work{MaxAttempts: 1, Backoff: contract.Duration(10 * time.Second)}
 		w.log["work"] = op
 		round(t, a, 0, 0)

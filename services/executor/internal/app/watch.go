@@ -245,7 +245,11 @@ func (w *watch) exceeded(now time.Time) stop {
 	if timeout <= 0 {
 		timeout = w.Settings.Timeout
 	}
-	if started := w.op.StartedAt; started != nil && now.Sub(*started)-waited > timeout {
+	started := w.op.StartedAt
+	if w.op.AttemptAt != nil {
+		started = w.op.AttemptAt // of this try
+	}
+	if started != nil && now.Sub(*started)-waited > timeout {
 		return stop{reason: stopTimeout, words: fmt.Sprintf("still running after %s", timeout)}
 	}
 	if w.plan.agent == nil {

@@ -30,8 +30,11 @@ type Dispatcher struct {
 	tries    map[contract.Lane]int // tries so far of the lanes that have a turn
 }
 
-// commandFor is what a command says besides who it is for.
-type commandFor struct{ project, kind string }
+// commandFor is what a command says besides who it is for, and since when it runs.
+type commandFor struct {
+	project, kind string
+	since         time.Time
+}
 
 const (
 	// offerers is how many offers are under way at a time.
@@ -64,11 +67,7 @@ func (d *Dispatcher) Apply(at time.Time, _ *contract.Operation, op contract.Oper
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if op.State.Ended() {
-		delete(d.about, op.ID)
-	} else {
-		d.about[op.ID] = commandFor{op.Project, op.Kind}
-	}
+	d.note(at, op)
 	if op.Work != nil {
 		d.applyWork(at, op)
 		return

@@ -19,6 +19,21 @@ func (d *Dispatcher) due(lane contract.Lane) (id string, underway, ok bool) {
 	return id, d.queue.Underway(lane), ok
 }
 
+// note keeps what is to be known of an operation until it is over.
+func (d *Dispatcher) note(at time.Time, op contract.Operation) {
+	if op.State.Ended() {
+		delete(d.about, op.ID)
+		return
+	}
+	about := commandFor{project: op.Project, kind: op.Kind}
+	if op.State == contract.Running {
+		if about.since = d.about[op.ID].since; about.since.IsZero() {
+			about.since = at
+		}
+	}
+	d.about[op.ID] = about
+}
+
 func (d *Dispatcher) holds(lane contract.Lane) bool {
 	_, _, ok := d.due(lane)
 	return ok

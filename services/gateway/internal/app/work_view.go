@@ -98,8 +98,9 @@ func countsOf(c domain.Counts) WorkCounts {
 // WorkerView is a worker, and what it does.
 type WorkerView struct {
 	contract.Worker
-	Operation *string `json:"operation"` // null where it waits, or that is none of the key's
-	Project   *string `json:"project"`
+	Operation *string    `json:"operation"` // null where it waits, or that is none of the key's
+	Project   *string    `json:"project"`
+	Since     *time.Time `json:"since"` // it works on that
 }
 
 // Workers are those that are ready or drain, by name.
@@ -121,7 +122,7 @@ func (d *Dispatcher) workersAnd(seen func(project string) bool) []WorkerView {
 		view := WorkerView{Worker: worker}
 		if id, underway, _ := d.schedule.Due(worker.ID); underway {
 			if about := d.about[id]; seen(about.project) {
-				view.Operation, view.Project = &id, &about.project
+				view.Operation, view.Project, view.Since = &id, &about.project, &about.since
 			}
 		}
 		all = append(all, view)

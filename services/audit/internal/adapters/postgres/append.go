@@ -62,12 +62,12 @@ func current(ctx context.Context, tx pgx.Tx, ids []string) (map[string]contract.
 	if len(ids) == 0 {
 		return now, nil
 	}
-	rows, err := tx.Query(ctx, `select id, state, rev, attempt, cancel_requested, held from operations where id = any($1)`, ids)
+	rows, err := tx.Query(ctx, `select id, kind, state, rev, attempt, cancel_requested, held from operations where id = any($1)`, ids)
 	if err != nil {
 		return nil, fmt.Errorf("read operations: %w", err)
 	}
 	var op contract.Operation
-	_, err = pgx.ForEachRow(rows, []any{&op.ID, &op.State, &op.Rev, &op.Attempt, &op.CancelRequested, &op.Held}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&op.ID, &op.Kind, &op.State, &op.Rev, &op.Attempt, &op.CancelRequested, &op.Held}, func() error {
 		now[op.ID] = op
 		return nil
 	})

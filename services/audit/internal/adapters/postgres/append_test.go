@@ -37,8 +37,13 @@ func (h *history) anything() {
 	now, exists := h.now[id]
 	at := epoch.Add(time.Duration(len(h.events)) * time.Second)
 	attempt := now.Attempt + h.random.IntN(2)
+	first := pending(id, at)
+	if id[len(id)-1]%2 == 0 {
+		first.Operation.Kind, first.Operation.Lane, first.Operation.Work = contract.KindWorkTest, contract.WorkLane(), &contract.Work{}
+	}
 	changes := []contract.Change{
-		pending(id, at),
+		first,
+		contract.OperationRetrying{Attempt: attempt, At: at, RunAt: at.Add(time.Minute), Failure: contract.NewFailure(contract.ClassUser, "exit 1")},
 		contract.OperationRunning{Attempt: now.Attempt + 1, At: at},
 		contract.OperationCancelRequested{},
 		contract.OperationCompleted{Attempt: attempt, At: at},
