@@ -186,6 +186,8 @@ func decided(op contract.Operation, before contract.Approval) string {
 		next = "it has ended by now: " + string(op.State)
 	case start && !approved:
 		next = "it is cancelled, and never starts"
+	case op.State == contract.Pending && op.Work != nil:
+		next = "it starts when it is its turn"
 	case op.State == contract.Pending:
 		next = "it starts as soon as its project is free"
 	case start:

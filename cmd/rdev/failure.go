@@ -73,14 +73,19 @@ func report(w io.Writer, err error) int {
 		return exitUsage
 	}
 	if problem, ok := errors.AsType[*client.Problem](err); ok {
-		for _, field := range problem.Fields {
-			fmt.Fprintf(w, "  %s: %s\n", render.Line(field.Field), render.Line(field.Message))
-		}
+		tellFields(w, problem)
 	}
 	if hint := hint(err); hint != "" {
 		fmt.Fprintf(w, "%s\n", hint)
 	}
 	return code
+}
+
+// tellFields tells what is wrong with which field, a line each.
+func tellFields(w io.Writer, problem *client.Problem) {
+	for _, field := range problem.Fields {
+		fmt.Fprintf(w, "  %s: %s\n", render.Line(field.Field), render.Line(field.Message))
+	}
 }
 
 // hint is what to do about an error, "" where nobody knows.

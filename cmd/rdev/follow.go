@@ -22,6 +22,7 @@ type follower struct {
 	asJSON     bool // one line for each piece instead
 	agent      *render.Agent
 	waits      waits
+	queue      queueNews
 }
 
 func (c *cli) newFollower(cmd *cobra.Command) *follower {
@@ -65,13 +66,22 @@ func (f *follower) write(output client.Output) error {
 	return err
 }
 
-// tell says what is new of what the operation waits for.
+// tell says what is new of what the operation waits for, and of its way through the
+// queue.
 func (f *follower) tell(op contract.Operation) error {
-	for _, line := range f.waits.news(op, time.Now()) {
+	now := time.Now()
+	if err := f.note(f.style.Dim, f.queue.news(op, now)); err != nil {
+		return err
+	}
+	return f.note(f.style.Warn, f.waits.news(op, now))
+}
+
+func (f *follower) note(paint func(string) string, lines []string) error {
+	for _, line := range lines {
 		if err := f.agent.Flush(); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintln(f.notes, f.style.Warn("rdev: "+line)); err != nil {
+		if _, err := fmt.Fprintln(f.notes, paint("rdev: "+line)); err != nil {
 			return err
 		}
 	}
@@ -80,7 +90,11 @@ func (f *follower) tell(op contract.Operation) error {
 
 // followToTheEnd follows an operation and ends as it does. The first Ctrl-C
 // asks for its cancel.
-func (c *cli) followToTheEnd(cmd *cobra.Command, api *client.Client, id string, interrupts interrupts) error {
+func (c *cli) followToTheEnd(cmd *cobra.Command, api *client.Client, accepted client.Operation, interrupts interrupts) error {
+	id, cancel := accepted.ID, api.Cancel
+	if accepted.Work != nil {
+		cancel = api.CancelWork
+	}
 	var canceler sync.WaitGroup
 	defer canceler.Wait()
 	defer interrupts.stop()
@@ -91,11 +105,17 @@ func (c *cli) followToTheEnd(cmd *cobra.Command, api *client.Client, id string, 
 		case <-interrupts.first:
 		}
 		c.note(cmd, "cancelling; Ctrl-C again to leave")
-		if _, err := api.Cancel(interrupts.ctx, id); err != nil && interrupts.ctx.Err() == nil {
+		if _, err := cancel(interrupts.ctx, id); err != nil && interrupts.ctx.Err() == nil {
 			c.note(cmd, "cancel: %v", err)
 		}
 	})
 	follower := c.newFollower(cmd)
+	if accepted.Work != nil && !c.json() {
+		// Else a worker that is fast would keep it from being told that it was queued.
+		if err := follower.tell(accepted.Operation); err != nil {
+			return fmt.Errorf("write the output of operation %s: %w", id, err)
+		}
+	}
 	for output, err := range api.Output(interrupts.ctx, id, 0, true) {
 		if err != nil {
 			return interrupts.explain(err, id)

@@ -13,7 +13,7 @@ import (
 
 func newOpsCommand(c *cli) *cobra.Command {
 	cmd := group("ops", "List, inspect, follow and cancel operations",
-		"An operation is one piece of work asked of rdev: a command, the creation of a project.\nIt is kept with its whole history.")
+		"An operation is one thing asked of rdev: a command, work for the queue, the creation of a\nproject. It is kept with its whole history.")
 	cmd.Aliases = []string{"op", "operations"}
 	cmd.AddCommand(
 		newOpsListCommand(c), newOpsGetCommand(c), newOpsEventsCommand(c),
@@ -77,24 +77,31 @@ func newOpsCancelCommand(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if wait {
-				if operation, err = c.await(cmd, api, operation, "cancelling "+args[0]); err != nil {
-					return err
-				}
-			}
-			if c.json() {
-				return writeJSON(cmd.OutOrStdout(), operation)
-			}
-			state := c.style(cmd.OutOrStdout()).State(operation.State)
-			if !operation.State.Ended() {
-				state = "cancel requested, still " + state
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", render.Line(operation.ID), state)
-			return err
+			return c.tellCancel(cmd, api, operation, wait)
 		},
 	}
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the end")
 	return cmd
+}
+
+// tellCancel tells what became of an operation whose end was asked for; with wait,
+// when it has ended.
+func (c *cli) tellCancel(cmd *cobra.Command, api *client.Client, operation client.Operation, wait bool) error {
+	if wait {
+		var err error
+		if operation, err = c.await(cmd, api, operation, "cancelling "+operation.ID); err != nil {
+			return err
+		}
+	}
+	if c.json() {
+		return writeJSON(cmd.OutOrStdout(), operation)
+	}
+	state := c.style(cmd.OutOrStdout()).State(operation.State)
+	if !operation.State.Ended() {
+		state = "cancel requested, still " + state
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", render.Line(operation.ID), state)
+	return err
 }
 
 func newOpsOutputCommand(c *cli) *cobra.Command {

@@ -49,7 +49,7 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 			fmt.Fprintf(table, "%s\t%s\n", name, value)
 		}
 	}
-	state := c.style(out).Standing(op)
+	state := c.style(out).Standing(now, op)
 	if op.CancelRequested && !op.State.Ended() {
 		state += ", cancel requested"
 	}
@@ -61,6 +61,7 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 	row("project", render.Line(op.Project))
 	row("state", state)
 	row("command", commandLine(op.Command))
+	showQueueing(row, now, op)
 	row("actor", render.Line(op.Actor))
 	row("created", moment(now, &op.CreatedAt))
 	row("started", moment(now, op.StartedAt))
@@ -99,7 +100,10 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 	if op.Seq > 0 {
 		row("seq", strconv.FormatUint(op.Seq, 10))
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return showTries(cmd, now, op)
 }
 
 // showApproval writes what an approval is about and where it stands; of one that is

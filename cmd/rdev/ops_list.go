@@ -29,10 +29,8 @@ func newOpsListCommand(c *cli) *cobra.Command {
 			if filter.Since, err = parseSince(since, time.Now()); err != nil {
 				return usagef(cmd, "%v", err)
 			}
-			for state := range strings.SplitSeq(filter.State, ",") {
-				if filter.State != "" && !contract.State(state).Valid() {
-					return usagef(cmd, "--state %s is not known: pending, running, completed, failed, cancelled", state)
-				}
+			if err := checkStates(cmd, filter.State); err != nil {
+				return err
 			}
 			api, err := c.connect()
 			if err != nil {
@@ -46,18 +44,34 @@ func newOpsListCommand(c *cli) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&filter.State, "state", "", "pending, running, completed, failed, cancelled, or several with commas")
+	stateFlag(cmd, &filter.State)
 	c.projectFlag(cmd, &filter.Project, "of this project only")
 	flags.StringVar(&filter.Kind, "kind", "", "of this kind only, such as command.shell")
 	flags.StringVar(&since, "since", "", "created since then: 2h, or 2026-11-25T10:00:00Z")
 	flags.IntVar(&filter.Limit, "limit", 0, "at most so many (the gateway's default)")
 	flags.BoolVar(&all, "all", false, "all pages")
-	must(cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(
-		[]cobra.Completion{"pending", "running", "completed", "failed", "cancelled"}, cobra.ShellCompDirectiveNoFileComp)))
 	must(cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions([]cobra.Completion{
 		contract.KindShell, contract.KindGit, contract.KindAgent, contract.KindProjectCreate, contract.KindProjectDelete,
+		contract.KindWorkBuild, contract.KindWorkTest, contract.KindWorkDeploy, contract.KindWorkCustom,
 	}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
+}
+
+// stateFlag adds --state with completion.
+func stateFlag(cmd *cobra.Command, target *string) {
+	cmd.Flags().StringVar(target, "state", "", "pending, running, completed, failed, cancelled, or several with commas")
+	must(cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(
+		[]cobra.Completion{"pending", "running", "completed", "failed", "cancelled"}, cobra.ShellCompDirectiveNoFileComp)))
+}
+
+// checkStates wants states with commas between them, or nothing.
+func checkStates(cmd *cobra.Command, states string) error {
+	for state := range strings.SplitSeq(states, ",") {
+		if states != "" && !contract.State(state).Valid() {
+			return usagef(cmd, "--state %s is not known: pending, running, completed, failed, cancelled", state)
+		}
+	}
+	return nil
 }
 
 // listOperations is readPages of operations.
@@ -103,7 +117,7 @@ func (c *cli) showOperations(cmd *cobra.Command, operations []client.Operation, 
 	var rows [][]string
 	for _, op := range operations {
 		rows = append(rows, []string{
-			render.Line(op.ID), render.Line(op.Kind), render.Line(op.Project), style.Standing(op.Operation),
+			render.Line(op.ID), render.Line(op.Kind), render.Line(op.Project), style.Standing(now, op.Operation),
 			render.Age(now, op.CreatedAt), render.Took(now, op.Operation), render.Exit(op.Operation),
 		})
 	}
@@ -148,10 +162,5 @@ func (c *cli) completeOperations(cmd *cobra.Command, args []string, _ string) ([
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	var ids []cobra.Completion
-	for _, op := range page.Operations {
-		about := strings.Join([]string{op.Kind, op.Project, string(op.State)}, " ")
-		ids = append(ids, cobra.CompletionWithDesc(op.ID, render.Line(about)))
-	}
-	return ids, cobra.ShellCompDirectiveNoFileComp
+	return completeIDs(page.Operations, nil), cobra.ShellCompDirectiveNoFileComp
 }

@@ -59,6 +59,7 @@ the one that `+"`rdev up`"+` has started on this machine.`)
   rdev projects create shop
   rdev run -p shop -- go test ./...               # follows, exits with its code
   rdev run -p shop --agent claude-code "fix the failing test"
+  rdev work run -p shop --kind test --repo https://git.example.com/shop.git -- make test
   rdev ops list --state running
   rdev tail                                       # every event, live`
 	root.SilenceErrors, root.SilenceUsage = true, true
@@ -78,6 +79,8 @@ the one that `+"`rdev up`"+` has started on this machine.`)
 		[]cobra.Completion{"text", "json"}, cobra.ShellCompDirectiveNoFileComp)))
 	root.AddCommand(
 		newRunCommand(c),
+		newWorkCommand(c),
+		newWorkersCommand(c),
 		newOpsCommand(c),
 		newApprovalsCommand(c),
 		newTailCommand(c),

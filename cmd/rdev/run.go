@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orchard9/rdev/cmd/rdev/internal/client"
 	"github.com/orchard9/rdev/libs/contract"
 )
 
@@ -42,32 +43,9 @@ cancelled, 2 for a mistake in the command line.`,
   id=$(rdev run --detach -- make release); rdev ops output "$id"`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, o, args) },
 	}
-	flags := cmd.Flags()
-	// What comes after the first word is the command's own.
-	flags.SetInterspersed(false)
+	o.add(cmd)
 	c.projectFlag(cmd, &o.project, "project to run in (RDEV_PROJECT)")
-	flags.DurationVar(&o.timeout, "timeout", 0, "end it after this long, such as 10m")
-	flags.StringVar(&o.workdir, "workdir", "", "directory in the workspace to run in")
-	flags.StringArrayVarP(&o.env, "env", "e", nil, "KEY=value for its environment; no place for secrets (repeatable)")
-	flags.StringArrayVar(&o.credentials, "credential", nil, "name of a stored secret for its environment (repeatable)")
-	flags.BoolVarP(&o.detach, "detach", "d", false, "print the operation's ID and leave")
-	flags.StringVar(&o.key, "idempotency-key", "", "do it once for this key, however often this is run")
-	flags.BoolVar(&o.needsApproval, "needs-approval", false, "do not start before somebody has approved it")
-	flags.DurationVar(&o.approvalTimeout, "approval-timeout", 0, "how long an approval may take, up to 168h (24h)")
-	flags.StringVar(&o.approvalDefault, "approval-default", "", "what is decided after that: denied or approved (denied)")
-	flags.StringVar(&o.script, "script", "", "script for /bin/sh")
-	flags.StringVar(&o.scriptFile, "script-file", "", "file with a script, - for stdin")
-
-	flags.StringVar(&o.agent.Provider, "agent", "", "give PROMPT to this agent: claude-code, opencode, codex, gemini")
-	flags.StringVar(&o.agent.Model, "model", "", "agent: model to use")
-	flags.StringVar(&o.agent.Session, "session", "", "agent: session to go on with")
-	flags.BoolVar(&o.ask, "ask", false, "agent: ask for an approval of each tool that changes something")
-	flags.DurationVar(&o.wall, "wall", 0, "agent: most time it may take")
-	flags.DurationVar(&o.silence, "silence", 0, "agent: longest time without a sign of life")
-	flags.IntVar(&o.agent.Limits.Turns, "turns", 0, "agent: most calls of its model")
-	flags.Int64Var(&o.agent.Limits.Tokens, "max-tokens", 0, "agent: most tokens in and out, without those from a cache")
-	flags.Float64Var(&o.agent.Limits.CostUSD, "cost", 0, "agent: most it may cost, in USD")
-
+	flags := cmd.Flags()
 	flags.StringVar(&o.git.Verb, "git", "", "git verb: clone, checkout, branch, status, diff, commit, push, log")
 	flags.StringVar(&o.git.URL, "repo", "", "git: address of the repository to clone")
 	flags.StringVar(&o.git.Ref, "ref", "", "git: branch, tag or commit")
@@ -80,11 +58,7 @@ cancelled, 2 for a mistake in the command line.`,
 	flags.StringVar(&o.git.Author, "author", "", `git: author of the commit, "Name <mail>"`)
 	flags.StringVar(&o.git.Remote, "remote", "", "git: where to push")
 	flags.BoolVar(&o.git.Force, "force", false, "git: push over what is there, with lease")
-	must(cmd.RegisterFlagCompletionFunc("approval-default", cobra.FixedCompletions(
-		[]cobra.Completion{string(contract.ApprovalDenied), string(contract.ApprovalApproved)}, cobra.ShellCompDirectiveNoFileComp)))
 	must(cmd.RegisterFlagCompletionFunc("git", cobra.FixedCompletions(contract.GitVerbs(), cobra.ShellCompDirectiveNoFileComp)))
-	must(cmd.RegisterFlagCompletionFunc("agent", cobra.FixedCompletions(
-		[]cobra.Completion{"claude-code", "opencode", "codex", "gemini"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
 }
 
@@ -107,20 +81,26 @@ func (c *cli) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	if err != nil {
 		return interrupts.explain(err, "")
 	}
-	if accepted.Replayed && o.key != "" {
+	return c.started(cmd, api, accepted, o.startFlags, interrupts)
+}
+
+// started tells of an operation that a request has started, and follows it to its end
+// unless that is not wanted.
+func (c *cli) started(cmd *cobra.Command, api *client.Client, accepted client.Accepted, how startFlags, interrupts interrupts) error {
+	if accepted.Replayed && how.key != "" {
 		c.note(cmd, "this is operation %s, which the idempotency key has started before", accepted.ID)
 	}
-	if o.detach {
-		for _, line := range (&waits{}).news(accepted.Operation.Operation, time.Now()) {
-			c.note(cmd, "%s", line)
-		}
-		if c.json() {
-			return writeJSON(cmd.OutOrStdout(), accepted.Operation)
-		}
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), accepted.ID)
-		return err
+	if !how.detach {
+		return c.followToTheEnd(cmd, api, accepted.Operation, interrupts)
 	}
-	return c.followToTheEnd(cmd, api, accepted.ID, interrupts)
+	for _, line := range (&waits{}).news(accepted.Operation.Operation, time.Now()) {
+		c.note(cmd, "%s", line)
+	}
+	if c.json() {
+		return writeJSON(cmd.OutOrStdout(), accepted.Operation)
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), accepted.ID)
+	return err
 }
 
 // note tells people something beside the output.

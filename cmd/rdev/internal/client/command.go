@@ -17,6 +17,11 @@ type Command struct {
 	*contract.Git
 	*contract.Agent
 
+	Terms
+}
+
+// Terms are on what terms something runs.
+type Terms struct {
 	Workdir     string            `json:"workdir,omitempty"`
 	Env         map[string]string `json:"env,omitempty"`
 	Credentials []string          `json:"credentials,omitempty"`

@@ -66,21 +66,25 @@ type HistoryEvent struct {
 	Operation Operation `json:"operation"` // as it is after the event
 }
 
+func (f OperationFilter) query() url.Values {
+	query := url.Values{}
+	set(query, "state", f.State)
+	set(query, "project", f.Project)
+	set(query, "kind", f.Kind)
+	set(query, "cursor", f.Cursor)
+	if !f.Since.IsZero() {
+		query.Set("since", f.Since.UTC().Format(time.RFC3339Nano))
+	}
+	if f.Limit > 0 {
+		query.Set("limit", strconv.Itoa(f.Limit))
+	}
+	return query
+}
+
 // Operations is one page of the operations that the key may see.
 func (c *Client) Operations(ctx context.Context, filter OperationFilter) (OperationPage, error) {
-	query := url.Values{}
-	set(query, "state", filter.State)
-	set(query, "project", filter.Project)
-	set(query, "kind", filter.Kind)
-	set(query, "cursor", filter.Cursor)
-	if !filter.Since.IsZero() {
-		query.Set("since", filter.Since.UTC().Format(time.RFC3339Nano))
-	}
-	if filter.Limit > 0 {
-		query.Set("limit", strconv.Itoa(filter.Limit))
-	}
 	var page OperationPage
-	_, err := c.do(ctx, call{method: http.MethodGet, path: "/operations", query: query}, &page)
+	_, err := c.do(ctx, call{method: http.MethodGet, path: "/operations", query: filter.query()}, &page)
 	return page, err
 }
 

@@ -56,10 +56,11 @@ func (g *Gateway) decide(op *operation, decision contract.OperationApprovalDecid
 	default:
 		g.change(op, contract.TypeCancelled)
 	}
+	g.carryOut()
 	return nil
 }
 
-// apply appends what the contract makes of a change that leaves the state as it is.
+// apply appends what the contract makes of a change that change knows nothing of.
 func (g *Gateway) apply(op *operation, change contract.Change) error {
 	next, err := contract.Next(&op.now, change)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package gatewaytest is a gateway for tests of its clients: it keeps projects,
-// operations, keys, credentials, budgets and webhooks in memory, plays scripted
+// operations, work, keys, credentials, budgets and webhooks in memory, plays scripted
 // commands, and can be told to fail. It speaks the REST contract over a real socket.
 package gatewaytest
 
@@ -39,6 +39,7 @@ type Gateway struct {
 	used        map[string]contract.Spend  // today, by the same
 	webhooks    []*webhook                 // in the order of their creation
 	hooks       int                        // how many were made
+	workers     []*worker
 }
 
 // Streaming is the method of an entry that follows a GET among the requests:
@@ -84,6 +85,7 @@ func New(projects ...string) *Gateway {
 	g := &Gateway{
 		projects: projects, byKey: map[string]string{}, keys: []*apiKey{firstKey()}, credentials: map[[2]string]credential{},
 		budgets: map[string]contract.Budget{}, used: map[string]contract.Spend{},
+		workers: []*worker{{id: "local-1", state: contract.WorkerReady}, {id: "local-2", state: contract.WorkerReady}},
 	}
 	g.changed = sync.NewCond(&g.mu)
 	mux := http.NewServeMux()
@@ -111,6 +113,8 @@ func New(projects ...string) *Gateway {
 	g.approvalRoutes(mux)
 	g.budgetRoutes(mux)
 	g.webhookRoutes(mux)
+	g.workRoutes(mux)
+	g.workerRoutes(mux)
 	g.Server = httptest.NewServer(g.edge(mux))
 	return g
 }

@@ -46,20 +46,12 @@ type Frame struct {
 func (g *Gateway) start(w http.ResponseWriter, r *http.Request, kind, project string, command *contract.Command, play func(*operation)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	key := r.Header.Get("Idempotency-Key")
-	if id, ok := g.byKey[key]; ok && key != "" {
+	op, replayed := g.make(r.Header.Get("Idempotency-Key"), contract.Operation{Kind: kind, Project: project, Command: command})
+	if replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
-		answer(w, http.StatusAccepted, g.find(id).now)
+		answer(w, http.StatusAccepted, op.now)
 		return
 	}
-	id := fmt.Sprintf("0192aaaa-0000-7000-8000-%012d", len(g.operations)+1)
-	op := &operation{cuts: map[int]bool{}, now: contract.Operation{
-		ID: id, Kind: kind, Project: project, Actor: "key:test", Command: command,
-		Held: command != nil && command.Approval == contract.ApprovalRequired,
-	}}
-	g.operations = append(g.operations, op)
-	g.byKey[key] = id
-	g.change(op, contract.TypePending)
 	op.play = func() {
 		g.change(op, contract.TypeRunning)
 		play(op)
@@ -75,22 +67,43 @@ func (g *Gateway) start(w http.ResponseWriter, r *http.Request, kind, project st
 		answer(w, http.StatusOK, op.now)
 		return
 	}
-	w.Header().Set("Location", "/operations/"+id)
+	w.Header().Set("Location", "/operations/"+op.now.ID)
 	answer(w, http.StatusAccepted, accepted)
 }
 
+// make makes a pending operation, or finds the one of the same idempotency key.
+func (g *Gateway) make(key string, wanted contract.Operation) (op *operation, replayed bool) {
+	if id, ok := g.byKey[key]; ok && key != "" {
+		return g.find(id), true
+	}
+	wanted.ID = fmt.Sprintf("0192aaaa-0000-7000-8000-%012d", len(g.operations)+1)
+	wanted.Actor, wanted.Held = "key:test", wanted.Command != nil && wanted.Command.Approval == contract.ApprovalRequired
+	op = &operation{cuts: map[int]bool{}, now: wanted}
+	g.operations = append(g.operations, op)
+	g.byKey[key] = wanted.ID
+	g.change(op, contract.TypePending)
+	return op, false
+}
+
+// clock is the time of the next event.
+func (g *Gateway) clock() time.Time { return time.Date(2026, 11, 25, 10, 0, len(g.log), 0, time.UTC) }
+
 // change appends an event; the operation's other fields are set before.
 func (g *Gateway) change(op *operation, kind string) {
-	at := time.Date(2026, 11, 25, 10, 0, len(g.log), 0, time.UTC)
+	at := g.clock()
 	op.now.Rev++
 	switch kind {
 	case contract.TypePending:
 		op.now.State, op.now.CreatedAt = contract.Pending, at
 	case contract.TypeRunning:
-		op.now.State, op.now.Attempt, op.now.StartedAt = contract.Running, 1, &at
+		op.now.State = contract.Running
+		op.now.Attempt++
+		if op.now.StartedAt == nil {
+			op.now.StartedAt = &at
+		}
 	case contract.TypeCancelRequested:
 		op.now.CancelRequested = true
-	case contract.TypeApprovalRequested, contract.TypeApprovalDecided, contract.TypeProgressed:
+	case contract.TypeApprovalRequested, contract.TypeApprovalDecided, contract.TypeProgressed, contract.TypeRetrying:
 	default:
 		op.now.State, op.now.FinishedAt, op.now.Held = contract.State(kind), &at, false
 		op.now.Approvals = slices.Clone(op.now.Approvals)
@@ -127,14 +140,20 @@ func (g *Gateway) find(id string) *operation {
 }
 
 func (g *Gateway) listOperations(w http.ResponseWriter, r *http.Request) {
+	g.list(w, r, "operations", "", func(contract.Operation) bool { return true })
+}
+
+// list answers the operations that are wanted and that the query asks for, whose kinds
+// have a prefix.
+func (g *Gateway) list(w http.ResponseWriter, r *http.Request, name, prefix string, wanted func(contract.Operation) bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	query := r.URL.Query()
 	list := []contract.Operation{}
 	for _, op := range slices.Backward(g.operations) {
-		matches := (query.Get("state") == "" || slices.Contains(strings.Split(query.Get("state"), ","), string(op.now.State))) &&
+		matches := wanted(op.now) && (query.Get("state") == "" || slices.Contains(strings.Split(query.Get("state"), ","), string(op.now.State))) &&
 			(query.Get("project") == "" || query.Get("project") == op.now.Project) &&
-			(query.Get("kind") == "" || query.Get("kind") == op.now.Kind) &&
+			(query.Get("kind") == "" || prefix+query.Get("kind") == op.now.Kind) &&
 			(query.Get("cursor") == "" || op.now.ID < query.Get("cursor"))
 		if matches {
 			list = append(list, op.now)
@@ -153,7 +172,7 @@ func (g *Gateway) listOperations(w http.ResponseWriter, r *http.Request) {
 		list = list[:limit]
 		next = list[limit-1].ID
 	}
-	answer(w, http.StatusOK, map[string]any{"operations": list, "next_cursor": next})
+	answer(w, http.StatusOK, map[string]any{name: list, "next_cursor": next})
 }
 
 func (g *Gateway) getOperation(w http.ResponseWriter, r *http.Request) {
@@ -186,6 +205,7 @@ func (g *Gateway) cancelOperation(w http.ResponseWriter, r *http.Request) {
 		if !op.stubborn {
 			g.change(op, contract.TypeCancelled)
 		}
+		g.carryOut()
 	}
 }
 

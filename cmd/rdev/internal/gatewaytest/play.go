@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -23,6 +24,7 @@ import (
 //	cut N         says N lines, and cuts the first connection in each of them
 //	hang          runs until it is cancelled
 //	stubborn      runs for ever, cancelled or not
+//	flaky N       work: fails N times with the code 7, and then says "done"
 //
 // git answers its request. An agent says a few events, uses Bash, and then, by its
 // prompt:
@@ -83,14 +85,34 @@ func (g *Gateway) playShell(op *operation, words []string) {
 		op.say(contract.OutputStdout, "hanging\n")
 		return
 	case "fail":
-		g.end(op, contract.TypeFailed, number, contract.NewFailure(contract.ClassUser, "exit status %d", number))
+		g.fail(op, &number, contract.NewFailure(contract.ClassUser, "exit status %d", number))
 		return
+	case "flaky":
+		if tried := len(op.now.Work.Tries); tried < number {
+			op.say(contract.OutputStdout, fmt.Sprintf("try %d\n", tried+1))
+			g.fail(op, new(7), contract.NewFailure(contract.ClassUser, "exit status 7"))
+			return
+		}
+		op.say(contract.OutputStdout, "done\n")
 	case "lose":
-		op.now.Failure = contract.NewFailure(contract.ClassInfrastructure, "the executor was lost")
-		g.change(op, contract.TypeFailed)
+		g.fail(op, nil, contract.NewFailure(contract.ClassInfrastructure, "the executor was lost"))
 		return
 	}
 	g.end(op, contract.TypeCompleted, 0, nil)
+}
+
+// fail ends an operation, or has work wait for another try.
+func (g *Gateway) fail(op *operation, code *int, failure *contract.Failure) {
+	if op.now.Work != nil {
+		if pause, again := op.now.Work.RetryAfter(failure); again {
+			_ = g.apply(op, contract.OperationRetrying{
+				Attempt: op.now.Attempt, ExitCode: code, Failure: failure, At: g.clock(), RunAt: time.Now().Add(pause),
+			})
+			return
+		}
+	}
+	op.now.ExitCode, op.now.Failure = code, failure
+	g.change(op, contract.TypeFailed)
 }
 
 func (g *Gateway) end(op *operation, kind string, code int, failure *contract.Failure) {

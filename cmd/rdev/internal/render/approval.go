@@ -43,12 +43,14 @@ func Decision(a contract.Approval) string {
 }
 
 // Standing is the state of an operation with what keeps it there: pending (held),
-// running (waits).
-func (s Style) Standing(op contract.Operation) string {
+// pending (due in 5m), running (waits).
+func (s Style) Standing(now time.Time, op contract.Operation) string {
 	state := s.State(op.State)
 	switch {
 	case op.Held:
 		return state + " (held)"
+	case Delayed(now, op):
+		return state + " (due " + Due(now, op.Work.RunAt) + ")"
 	case op.WaitsSince != nil:
 		return state + " (waits)"
 	}

@@ -31,7 +31,8 @@ func (s Style) Event(event Event) string {
 		paint = s.Good
 	case contract.TypeFailed:
 		paint = s.Bad
-	case contract.TypeCancelled, contract.TypeCancelRequested, contract.TypeApprovalRequested, contract.TypeProjectDeleted, contract.TypeProjectDeleting:
+	case contract.TypeCancelled, contract.TypeCancelRequested, contract.TypeApprovalRequested, contract.TypeRetrying,
+		contract.TypeProjectDeleted, contract.TypeProjectDeleting, contract.TypeWorkerDraining, contract.TypeWorkerGone:
 		paint = s.Warn
 	case contract.TypeRunning, contract.TypeApprovalDecided:
 		paint = s.Mark
@@ -62,7 +63,9 @@ func Details(event Event) string {
 	case contract.TypePending:
 		return join(op.Kind, event.Actor)
 	case contract.TypeRunning:
-		return join(op.Kind, fmt.Sprintf("attempt %d", op.Attempt), op.Executor)
+		return join(op.Kind, attempt(op.Attempt, op.Worker()), op.Executor)
+	case contract.TypeRetrying:
+		return retrying(event)
 	case contract.TypeProgressed:
 		return join(op.Kind, Progress(op.Result))
 	case contract.TypeApprovalRequested:

@@ -3,6 +3,8 @@ package up_test
 import (
 	"flag"
 	"fmt"
+	"net/http/cgi"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,32 +67,78 @@ func TestTheConfigurationPageListsEveryVariable(t *testing.T) {
 
 // The commands of docs/nats.md are run against a running rdev.
 func TestTheCommandsOfTheNATSPageWork(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "docs", "nats.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	i := start(t, t.TempDir())
 	i.must("projects", "create", "shop")
 	i.must("run", "--", "true")
-	script := "set -euo pipefail\n"
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(text, -1) {
-		script += string(block[1])
-	}
 	build := exec.CommandContext(t.Context(), "make", "-s", "nats")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("make nats: %v\n%s", err, out)
 	}
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
-	cmd.Env = append(os.Environ(), "RDEV_HOME="+i.home, "PATH="+binaries+":"+filepath.Join(root, "bin")+":"+os.Getenv("PATH"))
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
+	out := i.page("nats.md")
 	for _, want := range []string{"RDEV_EVENTS", "rdev.events.project.created.shop", "executor", `"operations":[{`} {
-		if !strings.Contains(string(out), want) {
+		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in the output:\n%s", want, out)
 		}
 	}
 	i.stop()
+}
+
+// And so are those of docs/work.md.
+func TestTheCommandsOfTheWorkPageWork(t *testing.T) {
+	i := start(t, t.TempDir())
+	i.must("projects", "create", "shop")
+	out := i.page("work.md", "REPO="+repository(t))
+	for _, want := range []string{"the first commit", "rdev: running on local-", "exit code 1", "tested", `"retry_of"`, `"state":"draining"`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in the output:\n%s", want, out)
+		}
+	}
+	i.stop()
+}
+
+// page runs the commands of a page of docs that can be typed as they are, one after
+// the other, and returns what they said.
+func (i *instance) page(name string, env ...string) string {
+	i.t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "docs", name))
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	script := "set -euo pipefail\n"
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(text, -1) {
+		script += string(block[1])
+	}
+	cmd := exec.CommandContext(i.t.Context(), "bash", "-c", script)
+	cmd.Env = append(os.Environ(), "RDEV_HOME="+i.home, "PATH="+binaries+":"+filepath.Join(root, "bin")+":"+os.Getenv("PATH"))
+	cmd.Env = append(cmd.Env, env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		i.t.Errorf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// repository serves one with a commit, and returns its URL.
+func repository(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	git := func(args ...string) string {
+		cmd := exec.CommandContext(t.Context(), "git", args...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %q: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	git("init", "-q", "work")
+	git("-C", "work", "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "--allow-empty", "-m", "the first commit")
+	git("clone", "-q", "--bare", "work", "shop.git")
+	server := httptest.NewServer(&cgi.Handler{
+		Path: filepath.Join(git("--exec-path"), "git-http-backend"),
+		Env:  []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1"},
+	})
+	t.Cleanup(server.Close)
+	return server.URL + "/shop.git"
 }

@@ -18,7 +18,7 @@ const (
 	// maxBulk is how many items a request may have.
 	maxBulk = 500
 	// timeoutBulk is for the acceptance of so many.
-	timeoutBulk = 30 * time.Second
+	timeoutBulk = 20 * time.Second
 )
 
 // runWork is limited by how many items may wait, and not by how many come in a minute.
