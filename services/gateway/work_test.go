@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/testkit"
 )
@@ -221,7 +222,7 @@ func TestWorkThatIsWrongIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.ready("shop")
 	for body, field := range map[string]string{
-		`{"project":"shop","argv":["true"]}`: "kind",
+		`{"project":"shop","argv":["true"]}`:                                                                        "kind",
 		`{"kind":"shell","project":"shop","argv":["true"]}`:                                                         "kind",
 		`{"kind":"test","argv":["true"]}`:                                                                           "project",
 		`{"kind":"test","project":"Shop","argv":["true"]}`:                                                          "project",
@@ -331,6 +332,34 @@ func TestEachItemRunsToOneOutcomeAndNeverTwiceAtOnce(t *testing.T) {
 		w.get("/work/stats").decode(t, http.StatusOK, &report)
 		if report.Completed+report.Failed != count || report.Queued+report.Running != 0 || len(report.ByWorker) != 4 || report.Wait.P95 <= 0 {
 			return fmt.Errorf("the report is %+v", report)
+		}
+		return nil
+	})
+}
+
+func TestTheLoadTellsWhatWaitsAndWhoIsFree(t *testing.T) {
+	w := newWorld(t)
+	w.ready("shop")
+	w.workers("w1", "w2")
+	w.onLane(contract.WorkerLane("w1"), w.queue("shop", "").ID)
+	first, second := w.queue("shop", ""), w.queue("shop", "")
+	w.onLane(contract.WorkerLane("w2"), first.ID)
+	w.queue("shop", `,"delay":"1h"`)
+	if _, mine := w.beginWork(contract.RunOperation{Operation: first.ID, Worker: "w2"}); !mine {
+		t.Fatal("it does not begin")
+	}
+	asker := testkit.Connect(t, w.nats, contract.ServiceProvisioner)
+	testkit.Eventually(t, func() error {
+		load, err := bus.Call[struct{}, contract.WorkLoad](t.Context(), asker, contract.ServiceGateway, contract.VerbWorkLoad, struct{}{})
+		if err != nil {
+			return err
+		}
+		if load.Queued != 1 || load.OldestAge <= 0 || len(load.Workers) != 2 {
+			return fmt.Errorf("the load is %+v, but only %s waits", load, second.ID)
+		}
+		one, two := load.Workers[0], load.Workers[1]
+		if one.ID != "w1" || one.State != contract.WorkerReady || one.Operation == "" || one.Tasks != 0 || two.Operation != first.ID || two.Tasks != 1 {
+			return fmt.Errorf("the workers are %+v", load.Workers)
 		}
 		return nil
 	})

@@ -32,6 +32,7 @@ func (d *Dispatcher) applyWork(op contract.Operation) {
 		changed = d.schedule.Wait(itemOf(op), time.Now())
 	case contract.Running:
 		changed = d.schedule.Run(op.ID, op.Lane.Key)
+		d.tasks[op.Lane.Key]++
 	case contract.Completed, contract.Failed, contract.Cancelled:
 		changed = d.schedule.End(op.ID)
 	}
@@ -72,6 +73,13 @@ func (d *Dispatcher) advance() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.offer(d.schedule.Advance(time.Now()))
+}
+
+// WorkersLive tells that SetWorker was told all that the log has.
+func (d *Dispatcher) WorkersLive() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.staffed = true
 }
 
 // SetWorker takes what the log says of a worker.
