@@ -364,3 +364,33 @@ func TestTheLoadTellsWhatWaitsAndWhoIsFree(t *testing.T) {
 		return nil
 	})
 }
+
+func TestAWorkerThatIsGoneIsForgottenOnceItsWorkIs(t *testing.T) {
+	w := newWorld(t)
+	w.ready("shop")
+	w.workers("w1")
+	op := w.queue("shop", "")
+	w.onLane(contract.WorkerLane("w1"), op.ID)
+	w.beginWork(contract.RunOperation{Operation: op.ID, Worker: "w1"})
+	_, err := w.conn.UpdateWorker(t.Context(), "w1", func(now *contract.Worker) (string, contract.Worker, error) {
+		return contract.TypeWorkerGone, *now, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := func(want int) {
+		t.Helper()
+		testkit.Eventually(t, func() error {
+			var list struct{ Workers []contract.Worker }
+			if w.get("/workers").decode(t, http.StatusOK, &list); len(list.Workers) != want || want > 0 && list.Workers[0].State != contract.WorkerGone {
+				return fmt.Errorf("the workers are %+v", list.Workers)
+			}
+			return nil
+		})
+	}
+	listed(1)
+	w.change(op.ID, func(now contract.Operation) contract.Change {
+		return contract.OperationRetrying{Attempt: now.Attempt, Failure: contract.NewFailure(contract.ClassInfrastructure, "lost"), At: time.Now(), RunAt: time.Now().Add(time.Hour)}
+	})
+	listed(0)
+}

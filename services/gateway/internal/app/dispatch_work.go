@@ -36,7 +36,18 @@ func (d *Dispatcher) applyWork(op contract.Operation) {
 	case contract.Completed, contract.Failed, contract.Cancelled:
 		changed = d.schedule.End(op.ID)
 	}
+	for _, worker := range changed {
+		d.forget(worker)
+	}
 	d.offer(changed)
+}
+
+// forget forgets a worker that is gone, once it carries nothing out.
+func (d *Dispatcher) forget(worker string) {
+	if _, busy, _ := d.schedule.Due(worker); !busy && d.workers[worker].State == contract.WorkerGone {
+		delete(d.workers, worker)
+		delete(d.tasks, worker)
+	}
 }
 
 func itemOf(op contract.Operation) domain.Item {
@@ -92,7 +103,5 @@ func (d *Dispatcher) SetWorker(worker contract.Worker) {
 		return
 	}
 	d.offer(d.schedule.Close(worker.ID))
-	if _, busy, _ := d.schedule.Due(worker.ID); worker.State == contract.WorkerGone && !busy {
-		delete(d.workers, worker.ID)
-	}
+	d.forget(worker.ID)
 }

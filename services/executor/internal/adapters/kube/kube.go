@@ -86,7 +86,7 @@ func (r *Runtime) runner(of place) client.Exec {
 			return err
 		}
 		err = r.pods.session(of, p, r.exec.serve).Exec(ctx, args, stdin, stdout)
-		if errors.Is(err, session.ErrClosed) && of.worker {
+		if of.worker && !r.pods.there(of) { // whatever came of it: a connection that is closed may look like an end
 			return goneError(of, "pod "+p.name+" was deleted")
 		}
 		if errors.Is(err, session.ErrClosed) {

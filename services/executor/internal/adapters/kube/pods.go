@@ -241,6 +241,12 @@ func (p *pods) ready(ctx context.Context, at place, patience time.Duration) (pod
 	}
 }
 
+// there tells whether a place has a pod, ready or not.
+func (p *pods) there(at place) bool {
+	found, err := p.find(at)
+	return err != nil || found.any
+}
+
 // finding is the newest pod of a place that is ready, or why there is none.
 type finding struct {
 	pod   pod
