@@ -112,10 +112,12 @@ func (p *Pool) turn(ctx context.Context) error {
 func (p *Pool) see(load contract.WorkLoad, now time.Time) map[string]time.Time {
 	seen, rests := map[string]sighting{}, map[string]time.Time{}
 	for _, worker := range load.Workers {
-		is := sighting{state: worker.State, tasks: worker.Tasks}
+		was := p.seen[worker.ID]
+		// One gateway may have read more of the log than another, which has forgotten some.
+		is := sighting{state: worker.State, tasks: max(was.tasks, worker.Tasks)}
 		if worker.Operation == "" {
 			is.rests = now
-			if was := p.seen[worker.ID]; was.state == is.state && was.tasks == is.tasks && !was.rests.IsZero() {
+			if was.state == is.state && was.tasks == is.tasks && !was.rests.IsZero() {
 				is.rests = was.rests
 			}
 			rests[worker.ID] = is.rests
