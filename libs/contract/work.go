@@ -251,3 +251,24 @@ func NextWorker(prev *Worker, eventType string, proposed Worker) (Worker, error)
 	}
 	return next, nil
 }
+
+// VerbWorkLoad is a verb that the gateway answers: struct{} → WorkLoad, or UNAVAILABLE
+// where it has not read all of the log yet.
+const VerbWorkLoad = "work_load"
+
+// WorkLoad is what the work queue asks of its workers.
+type WorkLoad struct {
+	Queued int `json:"queued"` // due, and without a worker
+	// OldestAge is how long the work has waited that has waited longest.
+	OldestAge Duration     `json:"oldest_age"`
+	Workers   []WorkerLoad `json:"workers"` // that are ready or drain, or still carry something out
+}
+
+// WorkerLoad is a worker, and what it does.
+type WorkerLoad struct {
+	Worker
+	// Operation is what it carries out or is offered, "" where it waits.
+	Operation string `json:"operation,omitempty"`
+	// Tasks is how often it began one.
+	Tasks int `json:"tasks"`
+}

@@ -11,11 +11,14 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// Labels of a project's pod. Whoever makes a pod with them in the namespace of
+// Labels of pods. Whoever makes a pod with those of a project in the namespace of
 // projects has rdev run that project's commands in it.
 const (
 	LabelProject   = "rdev.orchard9.ai/project"    // Project
 	LabelProjectID = "rdev.orchard9.ai/project-id" // the project's slug
+	// LabelRole and LabelWorkerID are those of a pod of the work queue.
+	LabelRole     = "rdev.orchard9.ai/role"      // Worker
+	LabelWorkerID = "rdev.orchard9.ai/worker-id" // the worker's id, and the pod's name
 	// LabelManagedBy is on all that rdev made, and so may change and delete.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 )
@@ -23,6 +26,7 @@ const (
 // Values of labels.
 const (
 	Project   = "true"
+	Worker    = "worker"
 	ManagedBy = "rdev"
 )
 

@@ -7,6 +7,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
+// Ended tells whether a pod runs nothing any more, or soon will not.
+func Ended(p *corev1.Pod) bool {
+	return p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
+}
+
 // NotReady says why a pod is not ready, "" where it is.
 func NotReady(p *corev1.Pod) string {
 	switch {

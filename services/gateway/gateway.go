@@ -97,7 +97,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		}
 		listener = tls.NewListener(listener, secure)
 	}
-	if _, err := conn.Serve(log); err != nil {
+	requests, err := conn.Serve(log)
+	if err != nil {
 		return err
 	}
 	nats := natsadapter.Gateway{Conn: conn}
@@ -107,8 +108,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	dispatcher := app.NewDispatcher(nats, workLimits(cfg.Limits), log)
 	budgets := &app.Budgets{Key: ring.Budget}
 	keeper := app.NewKeeper(nats, nats, budgets, log)
-	stats, turns := app.NewWorkStats(), app.NewWorkTurns()
-	operations := app.NewFold(budgets, dispatcher, keeper, stats, turns)
+	work, turns := app.WorkQueue{Dispatcher: dispatcher, Stats: app.NewWorkStats()}, app.NewWorkTurns()
+	operations := app.NewFold(budgets, dispatcher, keeper, work.Stats, turns)
+	if err := bus.Answer(requests, contract.VerbWorkLoad, work.Load); err != nil {
+		return err
+	}
 	limiter := app.NewLimiter(nats, conn.Instance(), app.Rates{Key: cfg.Limits.KeyRate, Project: cfg.Limits.ProjectRate, All: cfg.Limits.Rate}, log)
 	streams := app.NewStreams(cfg.Limits.Streams, cfg.Limits.AllStreams)
 	measure(metrics, dispatcher, limiter, streams)
@@ -117,7 +121,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	table := &keyTable{url: cfg.DatabaseURL, ring: ring, conn: conn, log: log}
 	handler, err := httpapi.New(httpapi.Config{
 		App: &app.App{Operations: nats, Projects: nats, Workers: conn, Turns: turns, Queue: dispatcher, Budgets: budgets, Room: app.Room{Project: cfg.Limits.ProjectQueueDepth, All: cfg.Limits.QueueDepth}},
-		Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable, Limits: limiter, Streams: streams, Approvals: keeper, Work: app.WorkQueue{Dispatcher: dispatcher, Stats: stats},
+		Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable, Limits: limiter, Streams: streams, Approvals: keeper, Work: work,
 		Keys: &app.Keys{Log: conn, Ring: ring, Uses: table, Pepper: pepper}, Ring: ring, LastKey: lastKey(conn), Proxies: proxies, Health: health, Version: service.Version(), Logger: log,
 		Heartbeat: cfg.Heartbeat, Stopping: stopping,
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/testkit"
 )
@@ -386,4 +387,62 @@ func TestEachItemRunsToOneOutcomeAndNeverTwiceAtOnce(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestTheLoadTellsWhatWaitsAndWhoIsFree(t *testing.T) {
+	w := newWorld(t)
+	w.ready("shop")
+	w.workers("w1", "w2")
+	w.onLane(contract.WorkerLane("w1"), w.queue("shop", "").ID)
+	first, second := w.queue("shop", ""), w.queue("shop", "")
+	w.onLane(contract.WorkerLane("w2"), first.ID)
+	w.queue("shop", `,"delay":"1h"`)
+	if _, mine := w.beginWork(contract.RunOperation{Operation: first.ID, Worker: "w2"}); !mine {
+		t.Fatal("it does not begin")
+	}
+	asker := testkit.Connect(t, w.nats, contract.ServiceProvisioner)
+	testkit.Eventually(t, func() error {
+		load, err := bus.Call[struct{}, contract.WorkLoad](t.Context(), asker, contract.ServiceGateway, contract.VerbWorkLoad, struct{}{})
+		if err != nil {
+			return err
+		}
+		if load.Queued != 1 || load.OldestAge <= 0 || len(load.Workers) != 2 {
+			return fmt.Errorf("the load is %+v, but only %s waits", load, second.ID)
+		}
+		one, two := load.Workers[0], load.Workers[1]
+		if one.ID != "w1" || one.State != contract.WorkerReady || one.Operation == "" || one.Tasks != 0 || two.Operation != first.ID || two.Tasks != 1 {
+			return fmt.Errorf("the workers are %+v", load.Workers)
+		}
+		return nil
+	})
+}
+
+func TestAWorkerThatIsGoneIsForgottenOnceItsWorkIs(t *testing.T) {
+	w := newWorld(t)
+	w.ready("shop")
+	w.workers("w1")
+	op := w.queue("shop", "")
+	w.onLane(contract.WorkerLane("w1"), op.ID)
+	w.beginWork(contract.RunOperation{Operation: op.ID, Worker: "w1"})
+	_, err := w.conn.UpdateWorker(t.Context(), "w1", func(now *contract.Worker) (string, contract.Worker, error) {
+		return contract.TypeWorkerGone, *now, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := func(want int) {
+		t.Helper()
+		testkit.Eventually(t, func() error {
+			var list struct{ Workers []contract.Worker }
+			if w.get("/workers").decode(t, http.StatusOK, &list); len(list.Workers) != want || want > 0 && list.Workers[0].State != contract.WorkerGone {
+				return fmt.Errorf("the workers are %+v", list.Workers)
+			}
+			return nil
+		})
+	}
+	listed(1)
+	w.change(op.ID, func(now contract.Operation) contract.Change {
+		return contract.OperationRetrying{Attempt: now.Attempt, Failure: contract.NewFailure(contract.ClassInfrastructure, "lost"), At: time.Now(), RunAt: time.Now().Add(time.Hour)}
+	})
+	listed(0)
 }

@@ -30,6 +30,6 @@ func followWorkers(ctx context.Context, conn *bus.Conn, dispatcher *app.Dispatch
 				dispatcher.SetWorker(worker)
 			}
 			return nil
-		}, func() {})
+		}, dispatcher.WorkersLive)
 	})
 }

@@ -32,8 +32,11 @@ type Config struct {
 	// Workspaces is the directory below which local projects have their workspaces;
 	// the executor sees the same directory at the same path.
 	Workspaces string `env:"PROVISIONER_WORKSPACES"`
-	// Pods is how the pods of projects are made.
+	// Pods is how the pods of projects, and of workers, are made.
 	Pods Pods
+	// Workers are the workers of the work queue. With Runtime local they are the
+	// executor's.
+	Workers Workers
 	// MasterKey opens the vault.
 	MasterKey MasterKey
 	// HTTPAddr serves /health, /ready and /metrics to operators; not served where empty.
@@ -71,6 +74,10 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := conn.AwaitStreams(ctx, log); err != nil {
 		return err
 	}
+	workers, err := cfg.openPool(pool, conn, log)
+	if err != nil {
+		return err
+	}
 	workspaces, closeWorkspaces, err := openWorkspaces(cfg, log)
 	if err != nil {
 		return err
@@ -104,6 +111,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 				return bus.RunProjection(ctx, conn, contract.ConsumerProjects, projectionBatch, log, projects)
 			})
 		}},
+		service.Part{Name: "workers", Run: workers},
 		service.Part{Name: "renewals", Run: func(ctx context.Context) error { return bus.RunRenewals(ctx, log, a.RenewProjects) }},
 		service.Part{Name: "requests", Run: func(ctx context.Context) error { return answer(ctx, conn, a, vault, log) }},
 		service.Part{Name: "commands", Run: func(ctx context.Context) error { return work(ctx, conn, a, log) }},

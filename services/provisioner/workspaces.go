@@ -13,7 +13,7 @@ import (
 	"github.com/orchard9/rdev/services/provisioner/internal/app"
 )
 
-// Pods is how the pods of projects are made. Quantities are as Kubernetes writes
+// Pods is how the pods of projects, and of workers, are made. Quantities are as Kubernetes writes
 // them, as 500m and 2Gi.
 type Pods struct {
 	// Kubeconfig is how the cluster is reached; empty within it.
@@ -62,16 +62,25 @@ func openWorkspaces(cfg Config, log *slog.Logger) (_ app.Workspaces, closeAll fu
 }
 
 func (p Pods) open(log *slog.Logger) (app.Workspaces, error) {
-	cluster, err := kube.Connect(p.Kubeconfig)
+	cfg, err := p.config(log)
 	if err != nil {
 		return nil, err
 	}
-	return projects.New(projects.Config{
+	return projects.New(cfg)
+}
+
+// config is that of the pods of projects and of workers.
+func (p Pods) config(log *slog.Logger) (projects.Config, error) {
+	cluster, err := kube.Connect(p.Kubeconfig)
+	if err != nil {
+		return projects.Config{}, err
+	}
+	return projects.Config{
 		Cluster: cluster, Namespace: p.Namespace, Patience: p.Patience, Log: log,
 		Template: projects.Template{
 			Image: p.Image, PullPolicy: p.PullPolicy, PullSecret: p.PullSecret, RuntimeClass: p.RuntimeClass,
 			StorageClass: p.StorageClass, Storage: p.Storage, CPURequest: p.CPURequest, CPULimit: p.CPULimit,
 			MemoryLimit: p.MemoryLimit, Ephemeral: p.Ephemeral,
 		},
-	})
+	}, nil
 }

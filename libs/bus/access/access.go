@@ -140,7 +140,11 @@ func provisionerUser() User {
 		appends(contract.EntityProject, "*"),
 		reads(contract.StreamCommands, contract.ConsumerProvisioner),
 		projects(contract.ConsumerProjects),
-		[]string{contract.Signal("*"), contract.ServiceSubject(contract.ServiceAudit, contract.VerbListOperations)})
+		appends(contract.EntityWorker, contract.TypeWorkerReady, contract.TypeWorkerDraining, contract.TypeWorkerGone),
+		[]string{
+			contract.Signal("*"), contract.ServiceSubject(contract.ServiceAudit, contract.VerbListOperations),
+			contract.ServiceSubject(contract.ServiceGateway, contract.VerbWorkLoad),
+		})
 }
 
 func auditUser() User {

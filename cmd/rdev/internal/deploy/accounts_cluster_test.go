@@ -25,7 +25,7 @@ func may() map[string][]string {
 		"provisioner": {
 			"get apps/statefulsets", "create apps/statefulsets", "patch apps/statefulsets", "delete apps/statefulsets",
 			"list /persistentvolumeclaims", "deletecollection /persistentvolumeclaims",
-			"list /pods", "watch /pods", "list /events",
+			"list /pods", "watch /pods", "create /pods", "delete /pods", "list /events",
 		},
 		"gateway": nil, "audit": nil, "notifier": nil, "migrate": nil, "nats": nil, "postgres": nil, "default": nil,
 	}

@@ -13,6 +13,7 @@ func TestClusterRunsTheWholeOfRdev(t *testing.T) {
 	everything(t, i.address(t), i.key)
 	t.Run("every account may do what it does and nothing else", i.accountsAreBounded)
 	t.Run("every role of the database reads and writes in its schema and nothing else", i.rolesAreBounded)
+	t.Run("work of any project runs on workers, which may go", i.workOnWorkers)
 	t.Run("an executor that is killed loses nothing", i.executorIsKilled)
 	t.Run("a project's pod that is deleted ends its command, and no more", i.podIsDeleted)
 	t.Run("a rolling restart under load loses nothing", func(t *testing.T) {

@@ -113,7 +113,7 @@ func TestAUserMayNothingElse(t *testing.T) {
 			"$KV.OTHER.x", "$JS.API.STREAM.PURGE.KV_RDEV_LIMITS", "$JS.API.STREAM.DELETE.KV_RDEV_LIMITS", "$JS.API.CONSUMER.CREATE.KV_RDEV_LIMITS.x", "$JS.API.DIRECT.GET.KV_RDEV_LIMITS.$KV.RDEV_LIMITS.x",
 		},
 		"executor":    {"$KV.RDEV_LIMITS.all.requests", "rdev.append.key.created.x", "rdev.svc.provisioner.put_credential", "rdev.append.operation.pending.x", "rdev.append.project.created.x", "rdev.cmd.executor.pod.x", "$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.provisioner", "$JS.API.STREAM.CREATE.X", "rdev.svc.audit.list"},
-		"provisioner": {"$KV.RDEV_LIMITS.all.requests", "rdev.append.operation.pending.x", "rdev.out.x", "$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.executor", "rdev.svc.audit.rebuild"},
+		"provisioner": {"$KV.RDEV_LIMITS.all.requests", "rdev.append.operation.pending.x", "rdev.out.x", "$JS.API.CONSUMER.MSG.NEXT.RDEV_CMD.executor", "rdev.svc.audit.rebuild", "rdev.svc.gateway.other", "rdev.append.worker.renewed.x"},
 		"audit":       {"$KV.RDEV_LIMITS.all.requests", "rdev.append.operation.completed.x", "rdev.cmd.executor.pod.x", "$JS.API.STREAM.MSG.GET.RDEV_OUTPUT", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.keys"},
 		"notifier":    {"$KV.RDEV_LIMITS.all.requests", "rdev.append.operation.failed.x", "$JS.API.STREAM.PURGE.RDEV_EVENTS", "$JS.API.CONSUMER.MSG.NEXT.RDEV_EVENTS.audit", "rdev.svc.audit.list"},
 		"migrate": {

@@ -56,8 +56,12 @@ type Executor struct {
 	Stopping context.Context
 
 	mu   sync.Mutex
-	here map[string]struct{} // operations under way in this process
+	here map[turn]struct{} // under way in this process
 }
+
+// turn is an operation where a command has it carried out. Work whose try has failed
+// may be somewhere else before all is done with that.
+type turn struct{ operation, worker string }
 
 // RunOperation carries one operation out, from its command to its end. renew
 // keeps the command from going to another executor.
@@ -66,7 +70,7 @@ type Executor struct {
 // died, or was cut off. The new attempt shuts that one out by its token and
 // joins the run that it left.
 func (e *Executor) RunOperation(ctx context.Context, cmd contract.RunOperation, renew func(context.Context) error) error {
-	leave, ok := e.enter(cmd.Operation)
+	leave, ok := e.enter(turn{cmd.Operation, cmd.Worker})
 	if !ok {
 		return fmt.Errorf("operation %s: %w", cmd.Operation, ErrAlreadyHere)
 	}
@@ -87,22 +91,22 @@ func (e *Executor) RunOperation(ctx context.Context, cmd contract.RunOperation, 
 	return a.end(ctx, ending.redacted(a.secrets))
 }
 
-// enter notes that an operation is under way here. Whether it is "mine" is
+// enter notes that a turn is under way here. Whether it is "mine" is
 // never read from the log: names in the log outlive the process.
-func (e *Executor) enter(id string) (leave func(), ok bool) {
+func (e *Executor) enter(t turn) (leave func(), ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.here == nil {
-		e.here = map[string]struct{}{}
+		e.here = map[turn]struct{}{}
 	}
-	if _, there := e.here[id]; there {
+	if _, there := e.here[t]; there {
 		return nil, false
 	}
-	e.here[id] = struct{}{}
+	e.here[t] = struct{}{}
 	return func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		delete(e.here, id)
+		delete(e.here, t)
 	}, true
 }
 

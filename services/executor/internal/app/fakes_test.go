@@ -26,7 +26,9 @@ type world struct {
 	adopted int
 	cleaned int
 	closed  bool // standard input
-	inputs  []string
+	// cleaning is called when a run is cleaned, where it is set.
+	cleaning func()
+	inputs   []string
 
 	inputErr error
 
@@ -236,7 +238,13 @@ func (w *world) Cancel(context.Context, domain.RunRef, time.Duration) error {
 
 func (w *world) List(context.Context, contract.Project) ([]domain.RunRef, error) { return nil, nil }
 
-func (w *world) Clean(context.Context, domain.RunRef) error { w.cleaned++; return nil }
+func (w *world) Clean(context.Context, domain.RunRef) error {
+	w.cleaned++
+	if w.cleaning != nil {
+		w.cleaning()
+	}
+	return nil
+}
 
 // newStopping is a context for Executor.Stopping, and what ends it.
 func newStopping(t *testing.T) (ctx context.Context, stop context.CancelFunc) {

@@ -120,6 +120,21 @@ func TestWorkOfAWorkerThatIsGoneIsGivenBack(t *testing.T) {
 	})
 }
 
+func TestTheNextTryDoesNotWaitForWhatIsLeftOfTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		work := contract.Work{MaxAttempts: 3, Backoff: contract.Duration(time.Second)}
+		w, e := newWork(t, work, sleepFor(), program{exit: domain.Exit{Known: true, Code: 1}})
+		w.cleaning = func() {
+			time.Sleep(time.Minute)
+			w.take(t, e, "lost") // another worker, while this one is not done
+		}
+		w.take(t, e, worker)
+		if tries := w.op.Work.Tries; len(tries) != 2 || tries[1].Worker != "lost" {
+			t.Errorf("it was tried %d times: %+v", len(tries), tries)
+		}
+	})
+}
+
 func TestCancelledWorkIsNotTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, e := newWork(t, contract.Work{MaxAttempts: 9}, sleepFor(), program{takes: time.Hour, exit: domain.Exit{Known: true, Code: 1}})

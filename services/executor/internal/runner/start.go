@@ -44,8 +44,10 @@ func start(ctx context.Context, c *call, stdin io.Reader) (wire.Reply, error) {
 	if err != nil || existing {
 		return wire.Reply{Existing: existing}, err
 	}
-	if err := empty(spec.Empty); err != nil {
-		return wire.Reply{}, fmt.Errorf("start run %s: %w", c.id, err)
+	if len(spec.Empty) > 0 {
+		if err := errors.Join(empty(spec.Empty), forgetOthers(c)); err != nil {
+			return wire.Reply{}, fmt.Errorf("start run %s: %w", c.id, err)
+		}
 	}
 	run, alive, err := c.root.Create(c.id, c.token)
 	if err != nil {
@@ -54,6 +56,19 @@ func start(ctx context.Context, c *call, stdin io.Reader) (wire.Reply, error) {
 	defer run.Close()
 	defer alive.Close()
 	return wire.Reply{}, spawn(c, spec, alive)
+}
+
+// forgetOthers removes what is kept of other runs, all of which have ended: whoever
+// was to clean them may not have got there, and their output is no business of this one.
+func forgetOthers(c *call) error {
+	runs, err := c.root.Runs()
+	for _, run := range runs {
+		_ = run.Close()
+		if run.ID != c.id {
+			err = errors.Join(err, c.root.Remove(run.ID))
+		}
+	}
+	return err
 }
 
 // replaceable ends what an older token started under the same ID, and tells

@@ -11,6 +11,7 @@ func freshCases() []testCase {
 	return []testCase{
 		{name: "AFreshRunFindsNothingOfTheOneBefore", test: testFresh},
 		{name: "ACleanedFreshRunLeavesNothing", test: testFreshClean},
+		{name: "AFreshRunHasTheOutputOfOthersForgotten", test: testFreshOthers},
 		{name: "AnOldAttemptEmptiesNothing", test: testFreshFenced},
 	}
 }
@@ -65,6 +66,18 @@ func testFreshClean(b *bench) {
 	b.ended(exit, 0, "")
 	if got := out.text(); got != "looked\n" {
 		b.Errorf("there is %q", got)
+	}
+}
+
+func testFreshOthers(b *bench) {
+	_, exit := b.run(b.freshScript(1, `echo secret`))
+	b.ended(exit, 0, "")
+	spec := b.freshScript(2, `true`)
+	_, exit = b.run(spec)
+	b.ended(exit, 0, "")
+	refs, err := b.runtime.List(b.Context(), b.project)
+	if err != nil || len(refs) != 1 || refs[0].ID != spec.ID {
+		b.Errorf("kept are %+v, %v", refs, err)
 	}
 }
 

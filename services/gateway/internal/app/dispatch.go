@@ -23,6 +23,8 @@ type Dispatcher struct {
 	queue    *domain.Queue[contract.Lane]
 	schedule *domain.Schedule // of work, whose lanes are those of workers
 	workers  map[string]contract.Worker
+	tasks    map[string]int        // that each worker began
+	staffed  bool                  // the log of workers was read to its end once
 	alarm    *time.Timer           // rings when work is due that has to wait
 	about    map[string]commandFor // of the operations that are not over, by id
 	live     bool                  // the log was read to its end once
@@ -52,7 +54,7 @@ const (
 func NewDispatcher(lanes Lanes, limits domain.WorkLimits, log *slog.Logger) *Dispatcher {
 	d := &Dispatcher{
 		lanes: lanes, log: log, queue: domain.NewQueue[contract.Lane](), schedule: domain.NewSchedule(limits),
-		workers: map[string]contract.Worker{}, about: map[string]commandFor{},
+		workers: map[string]contract.Worker{}, tasks: map[string]int{}, about: map[string]commandFor{},
 		turns: make(chan contract.Lane, maxTurns), tries: map[contract.Lane]int{},
 	}
 	d.alarm = time.AfterFunc(time.Hour, d.advance)

@@ -48,10 +48,22 @@ func (d *Dispatcher) applyWork(at time.Time, op contract.Operation) {
 		changed = d.schedule.Wait(itemOf(op), at)
 	case contract.Running:
 		changed = d.schedule.Run(op.ID, op.Lane.Key)
+		d.tasks[op.Lane.Key]++
 	case contract.Completed, contract.Failed, contract.Cancelled:
 		changed = d.schedule.End(op.ID)
 	}
+	for _, worker := range changed {
+		d.forget(worker)
+	}
 	d.offer(changed)
+}
+
+// forget forgets a worker that is gone, once it carries nothing out.
+func (d *Dispatcher) forget(worker string) {
+	if _, busy, _ := d.schedule.Due(worker); !busy && d.workers[worker].State == contract.WorkerGone {
+		delete(d.workers, worker)
+		delete(d.tasks, worker)
+	}
 }
 
 func itemOf(op contract.Operation) domain.Item {
@@ -90,6 +102,13 @@ func (d *Dispatcher) advance() {
 	d.offer(d.schedule.Advance(time.Now()))
 }
 
+// WorkersLive tells that SetWorker was told all that the log has.
+func (d *Dispatcher) WorkersLive() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.staffed = true
+}
+
 // SetWorker takes what the log says of a worker.
 func (d *Dispatcher) SetWorker(worker contract.Worker) {
 	d.mu.Lock()
@@ -100,7 +119,5 @@ func (d *Dispatcher) SetWorker(worker contract.Worker) {
 		return
 	}
 	d.offer(d.schedule.Close(worker.ID))
-	if _, busy, _ := d.schedule.Due(worker.ID); worker.State == contract.WorkerGone && !busy {
-		delete(d.workers, worker.ID)
-	}
+	d.forget(worker.ID)
 }

@@ -1,5 +1,5 @@
-// Package kube runs programs in the pods of projects. A pod is found by its
-// labels, whoever made it; nothing is asked of the API server but to watch pods and
+// Package kube runs programs in the pods of projects and of workers. A pod is found
+// by its labels, whoever made it; nothing is asked of the API server but to watch pods and
 // to connect to rdev-runner in them, once for each pod that is in use.
 package kube
 
@@ -26,19 +26,19 @@ import (
 type Config struct {
 	// Cluster is how the API server is reached.
 	Cluster *rest.Config
-	// Namespace is where the pods of projects are.
+	// Namespace is where the pods are.
 	Namespace string
 	// Path is the PATH of programs, workspace.DefaultPath where empty.
 	Path string
-	// Patience is how long a run waits for its project's pod to be ready, 30
-	// seconds where 0. A pod that was replaced takes its time.
+	// Patience is how long a run waits for its pod to be ready, 30 seconds where 0. A
+	// project's pod that was replaced takes its time; a worker's is never replaced.
 	Patience time.Duration
 	Log      *slog.Logger
 }
 
 const defaultPatience = 30 * time.Second
 
-// Runtime runs programs in the pods of projects.
+// Runtime runs programs in the pods of projects and of workers.
 type Runtime struct {
 	workspace.Runner
 
@@ -69,22 +69,26 @@ func New(ctx context.Context, config Config) (*Runtime, error) {
 	if r.exec, err = newExecutor(ctx, config); err != nil {
 		return nil, fmt.Errorf("kube runtime: %w", err)
 	}
-	r.Exec = func(project string) client.Exec { return r.runner(project) }
+	r.Exec = func(ref domain.RunRef) client.Exec { return r.runner(placeOf(ref)) }
 	if r.pods, err = watchPods(ctx, set, config.Namespace, config.Log); err != nil {
 		return nil, fmt.Errorf("kube runtime: %w", err)
 	}
 	return r, nil
 }
 
-// runner carries out rdev-runner in the pod that a project has at the time: one
-// that is replaced has the same volume, and so the same runs.
-func (r *Runtime) runner(project string) client.Exec {
+// runner carries out rdev-runner in the pod that a place has at the time. One of a
+// project that is replaced has the same volume, and so the same runs; with that of a
+// worker its runs are gone, and nothing is left to wait for.
+func (r *Runtime) runner(of place) client.Exec {
 	return func(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
-		p, err := r.pods.ready(ctx, project, r.config.Patience)
+		p, err := r.pods.ready(ctx, of, r.config.Patience)
 		if err != nil {
 			return err
 		}
-		err = r.pods.session(project, p, r.exec.serve).Exec(ctx, args, stdin, stdout)
+		err = r.pods.session(of, p, r.exec.serve).Exec(ctx, args, stdin, stdout)
+		if of.worker && !r.pods.there(of) { // whatever came of it: a connection that is closed may look like an end
+			return goneError(of, "pod "+p.name+" was deleted")
+		}
 		if errors.Is(err, session.ErrClosed) {
 			return fmt.Errorf("pod %s is gone", p.name) // the next call finds the one that replaces it
 		}
@@ -118,16 +122,17 @@ func (r *Runtime) Start(ctx context.Context, run domain.RunSpec) error {
 // confinement is what a program is kept to: the files of the pod but for those of
 // rdev-runner. What a pod's kernel offers is asked once for each pod.
 func (r *Runtime) confinement(ctx context.Context, ref domain.RunRef, dirs workspace.Directories, c *client.Client) (*wire.Confinement, error) {
-	p, err := r.pods.ready(ctx, ref.Project, r.config.Patience)
+	of := placeOf(ref)
+	p, err := r.pods.ready(ctx, of, r.config.Patience)
 	if err != nil {
 		return nil, err
 	}
-	probe, known := r.pods.probe(ref.Project, p)
+	probe, known := r.pods.probe(of, p)
 	if !known {
 		if probe, err = c.Probe(ctx); err != nil {
 			return nil, err
 		}
-		r.pods.setProbe(ref.Project, p, probe)
+		r.pods.setProbe(of, p, probe)
 	}
 	if probe.LandlockABI == 0 {
 		return nil, nil

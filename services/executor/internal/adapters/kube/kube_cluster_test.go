@@ -36,6 +36,7 @@ func TestOnARealCluster(t *testing.T) {
 		})
 	})
 	t.Run("APodThatIsReplacedEndsItsRunWithTheLastOutput", w.podIsReplaced)
+	t.Run("AWorkerThatIsLostIsToldAndNotWaitedFor", w.workerIsLost)
 	t.Run("AThousandDisconnectsLoseNothing", func(t *testing.T) {
 		began := time.Now()
 		if err := <-disconnects; err != nil {

@@ -22,45 +22,88 @@ import (
 	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
 )
 
+// place is where runs are: a project's pod, or a worker's.
+type place struct {
+	id     string // of the project or the worker
+	worker bool
+}
+
+// placeOf is where a run is.
+func placeOf(ref domain.RunRef) place {
+	if ref.Worker != "" {
+		return place{ref.Worker, true}
+	}
+	return place{id: ref.Project}
+}
+
+// placeOfPod is the place that a pod is, false where it is none.
+func placeOfPod(p *corev1.Pod) (place, bool) {
+	switch {
+	case p.Labels[kube.LabelRole] == kube.Worker && p.Labels[kube.LabelWorkerID] != "":
+		return place{p.Labels[kube.LabelWorkerID], true}, true
+	case p.Labels[kube.LabelProject] == kube.Project && p.Labels[kube.LabelProjectID] != "":
+		return place{id: p.Labels[kube.LabelProjectID]}, true
+	}
+	return place{}, false
+}
+
+// String implements fmt.Stringer.
+func (p place) String() string {
+	if p.worker {
+		return "worker " + p.id
+	}
+	return "project " + p.id
+}
+
+// goneError is the end of what runs in a worker's pod, or should.
+func goneError(at place, why string) error {
+	return &domain.RefusedError{Reason: fmt.Sprintf("%s is gone: %s", at, why)}
+}
+
 // pod is one that is ready.
 type pod struct {
 	name string
 	uid  types.UID
 }
 
-// pods knows the pods of projects as the API server tells of them.
+// pods knows the pods of projects and workers as the API server tells of them.
 type pods struct {
 	indexer cache.Indexer
 
 	mu      sync.Mutex
-	changed chan struct{}            // closed and replaced whenever a pod changes
-	known   map[string]*acquaintance // by project
+	changed chan struct{}           // closed and replaced whenever a pod changes
+	known   map[place]*acquaintance // with the pods that were used
 }
 
-// acquaintance is what there is with the pod that a project used last.
+// acquaintance is what there is with the pod that a place had last.
 type acquaintance struct {
 	uid     types.UID
 	session *session.Session
 	probe   *wire.Probe // what its kernel offers, nil where that was not asked
 }
 
-const byProject = "project"
+const byPlace = "place"
+
+// unknownFor is how long a worker's pod may not be known before it is taken to be
+// gone: whoever announced it may have seen it a moment earlier.
+const unknownFor = 3 * time.Second
 
 // watchPods returns once all pods that there are are known.
 func watchPods(ctx context.Context, set kubernetes.Interface, namespace string, log *slog.Logger) (*pods, error) {
-	factory := informers.NewSharedInformerFactoryWithOptions(set, 0,
-		informers.WithNamespace(namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = kube.LabelProject + "=" + kube.Project }))
+	factory := informers.NewSharedInformerFactoryWithOptions(set, 0, informers.WithNamespace(namespace))
 	informer := factory.Core().V1().Pods().Informer()
-	p := &pods{indexer: informer.GetIndexer(), changed: make(chan struct{}), known: map[string]*acquaintance{}}
+	p := &pods{indexer: informer.GetIndexer(), changed: make(chan struct{}), known: map[place]*acquaintance{}}
 	refused := make(chan error, 1)
 	err := errors.Join(
-		informer.AddIndexers(cache.Indexers{byProject: func(object any) ([]string, error) {
+		informer.AddIndexers(cache.Indexers{byPlace: func(object any) ([]string, error) {
 			found, ok := object.(*corev1.Pod)
 			if !ok {
 				return nil, nil
 			}
-			return []string{found.Labels[kube.LabelProjectID]}, nil
+			if of, ok := placeOfPod(found); ok {
+				return []string{of.String()}, nil
+			}
+			return nil, nil
 		}}),
 		informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, _ *cache.Reflector, err error) {
 			select {
@@ -111,93 +154,127 @@ func (p *pods) forget(object any) {
 		object = gone.Obj
 	}
 	if gone, ok := object.(*corev1.Pod); ok {
-		project := gone.Labels[kube.LabelProjectID]
+		of, _ := placeOfPod(gone)
 		p.mu.Lock()
-		if known := p.known[project]; known != nil && known.uid == gone.UID {
+		if known := p.known[of]; known != nil && known.uid == gone.UID {
 			known.session.Close()
-			delete(p.known, project)
+			delete(p.known, of)
 		}
 		p.mu.Unlock()
 	}
 	p.notify()
 }
 
-// session is the connection to the runner of a project's pod.
-func (p *pods) session(project string, of pod, serve func(name string) (io.ReadWriteCloser, error)) *session.Session {
+// leave forgets a place that will have no pod any more.
+func (p *pods) leave(at place) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	known := p.known[project]
+	if known := p.known[at]; known != nil {
+		known.session.Close()
+		delete(p.known, at)
+	}
+}
+
+// session is the connection to the runner in the pod that a place has.
+func (p *pods) session(at place, of pod, serve func(name string) (io.ReadWriteCloser, error)) *session.Session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := p.known[at]
 	if known == nil || known.uid != of.uid {
 		if known != nil {
 			known.session.Close() // to a pod that was replaced
 		}
 		known = &acquaintance{uid: of.uid, session: session.New(func(context.Context) (io.ReadWriteCloser, error) { return serve(of.name) })}
-		p.known[project] = known
+		p.known[at] = known
 	}
 	return known.session
 }
 
-// probe is what the kernel of a project's pod offers, where that was asked before.
-func (p *pods) probe(project string, of pod) (wire.Probe, bool) {
+// probe is what the kernel of a pod offers, where that was asked before.
+func (p *pods) probe(at place, of pod) (wire.Probe, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if known := p.known[project]; known != nil && known.uid == of.uid && known.probe != nil {
+	if known := p.known[at]; known != nil && known.uid == of.uid && known.probe != nil {
 		return *known.probe, true
 	}
 	return wire.Probe{}, false
 }
 
-func (p *pods) setProbe(project string, of pod, probe wire.Probe) {
+func (p *pods) setProbe(at place, of pod, probe wire.Probe) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if known := p.known[project]; known != nil && known.uid == of.uid {
+	if known := p.known[at]; known != nil && known.uid == of.uid {
 		known.probe = &probe
 	}
 }
 
-// ready is the pod of a project, once it is ready. Where that takes longer than
-// patience, or can never come, it is a domain.RefusedError that says why.
-func (p *pods) ready(ctx context.Context, project string, patience time.Duration) (pod, error) {
+// ready is the pod of a place, once it is ready. Where that takes longer than
+// patience, or can never come, it is a domain.RefusedError that says why. A worker
+// whose pod has ended, is being deleted or is not there will never have another.
+func (p *pods) ready(ctx context.Context, at place, patience time.Duration) (pod, error) {
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
+	late := time.NewTimer(min(unknownFor, patience))
+	defer late.Stop()
+	isLate := false
 	for {
 		p.mu.Lock()
 		changed := p.changed
 		p.mu.Unlock()
-		found, why, err := p.find(project)
-		if err != nil || found != (pod{}) {
-			return found, err
+		found, err := p.find(at)
+		if err != nil || found.pod != (pod{}) {
+			return found.pod, err
+		}
+		if at.worker && (found.ended || isLate && !found.any) {
+			p.leave(at)
+			return pod{}, goneError(at, found.why)
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return pod{}, context.Cause(ctx)
+		case <-late.C:
+			isLate = true
 		case <-timeout.C:
-			return pod{}, &domain.RefusedError{Reason: fmt.Sprintf("project %s has no pod that is ready after %s: %s", project, patience, why)}
+			return pod{}, &domain.RefusedError{Reason: fmt.Sprintf("%s has no pod that is ready after %s: %s", at, patience, found.why)}
 		}
 	}
 }
 
-// find is the newest pod of a project that is ready, or why there is none.
-func (p *pods) find(project string) (found pod, why string, err error) {
-	objects, err := p.indexer.ByIndex(byProject, project)
+// there tells whether a place has a pod, ready or not.
+func (p *pods) there(at place) bool {
+	found, err := p.find(at)
+	return err != nil || found.any
+}
+
+// finding is the newest pod of a place that is ready, or why there is none.
+type finding struct {
+	pod   pod
+	why   string
+	any   bool // there is one, ready or not
+	ended bool // the newest will not be ready any more
+}
+
+func (p *pods) find(at place) (finding, error) {
+	objects, err := p.indexer.ByIndex(byPlace, at.String())
 	if err != nil {
-		return pod{}, "", fmt.Errorf("pods of project %s: %w", project, err)
+		return finding{}, fmt.Errorf("pods of %s: %w", at, err)
 	}
-	why = "there is none"
+	found := finding{why: "there is none"}
 	var newest, told metav1.Time
 	for _, object := range objects {
 		candidate, ok := object.(*corev1.Pod)
 		if !ok {
 			continue
 		}
+		found.any = true
 		reason := kube.NotReady(candidate)
 		if reason == "" && !candidate.CreationTimestamp.Before(&newest) {
-			newest, found = candidate.CreationTimestamp, pod{name: candidate.Name, uid: candidate.UID}
+			newest, found.pod = candidate.CreationTimestamp, pod{name: candidate.Name, uid: candidate.UID}
 		}
 		if !candidate.CreationTimestamp.Before(&told) {
-			told, why = candidate.CreationTimestamp, "pod "+candidate.Name+" "+reason
+			told, found.why, found.ended = candidate.CreationTimestamp, "pod "+candidate.Name+" "+reason, kube.Ended(candidate)
 		}
 	}
-	return found, why, nil
+	return found, nil
 }

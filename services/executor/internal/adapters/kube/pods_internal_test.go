@@ -38,6 +38,14 @@ func madePod(name, project string, age time.Duration, ready bool) *corev1.Pod {
 	}
 }
 
+// madeWorker is the pod of a worker, in a phase.
+func madeWorker(name string, phase corev1.PodPhase, ready bool) *corev1.Pod {
+	made := madePod(name, "", 0, ready)
+	made.Labels = map[string]string{kube.LabelRole: kube.Worker, kube.LabelWorkerID: name}
+	made.Status.Phase = phase
+	return made
+}
+
 func watched(t *testing.T, objects ...runtime.Object) (*pods, *fake.Clientset) {
 	t.Helper()
 	set := fake.NewClientset(objects...)
@@ -54,7 +62,7 @@ func TestTheNewestReadyPodOfAProjectIsTaken(t *testing.T) {
 	leaving.DeletionTimestamp, leaving.Finalizers = &at, []string{"test/keep"}
 	p, _ := watched(t, madePod("old", "shop", time.Hour, true), madePod("new", "shop", time.Minute, true),
 		madePod("starting", "shop", 2*time.Second, false), leaving, madePod("other", "bakery", 0, true))
-	if got, err := p.ready(t.Context(), "shop", time.Second); err != nil || got.name != "new" {
+	if got, err := p.ready(t.Context(), place{id: "shop"}, time.Second); err != nil || got.name != "new" {
 		t.Errorf("got %+v, %v, want the pod new", got, err)
 	}
 }
@@ -68,7 +76,7 @@ func TestAPodThatBecomesReadyIsWaitedFor(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if got, err := p.ready(t.Context(), "shop", time.Minute); err != nil || got.name != "project-shop-0" {
+	if got, err := p.ready(t.Context(), place{id: "shop"}, time.Minute); err != nil || got.name != "project-shop-0" {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
@@ -76,7 +84,7 @@ func TestAPodThatBecomesReadyIsWaitedFor(t *testing.T) {
 func TestAProjectWithoutAReadyPodIsToldWhy(t *testing.T) {
 	p, _ := watched(t, madePod("project-shop-0", "shop", 0, false))
 	for project, want := range map[string]string{"shop": "pod project-shop-0 is not ready", "bakery": "there is none"} {
-		_, err := p.ready(t.Context(), project, 10*time.Millisecond)
+		_, err := p.ready(t.Context(), place{id: project}, 10*time.Millisecond)
 		refused, ok := errors.AsType[*domain.RefusedError](err)
 		if !ok || !strings.HasSuffix(refused.Reason, want) {
 			t.Errorf("project %s: %v, want a refusal that ends with %q", project, err, want)
@@ -84,12 +92,45 @@ func TestAProjectWithoutAReadyPodIsToldWhy(t *testing.T) {
 	}
 }
 
+func TestAWorkerIsNoProjectOfItsName(t *testing.T) {
+	p, _ := watched(t, madePod("project-w-0", "w", 0, true), madeWorker("w", corev1.PodRunning, true))
+	for at, want := range map[place]string{{id: "w"}: "project-w-0", {"w", true}: "w"} {
+		if got, err := p.ready(t.Context(), at, time.Second); err != nil || got.name != want {
+			t.Errorf("%s: got %+v, %v", at, got, err)
+		}
+	}
+}
+
+func TestAWorkerWhosePodIsGoneIsNotWaitedFor(t *testing.T) {
+	leaving := madeWorker("leaving", corev1.PodRunning, true)
+	at := metav1.Now()
+	leaving.DeletionTimestamp, leaving.Finalizers = &at, []string{"test/keep"}
+	p, set := watched(t, madeWorker("evicted", corev1.PodFailed, false), leaving, madeWorker("starting", corev1.PodPending, false))
+	wantGone := func(worker string) {
+		t.Helper()
+		_, err := p.ready(t.Context(), place{worker, true}, time.Hour)
+		refused, ok := errors.AsType[*domain.RefusedError](err)
+		if !ok || !strings.HasPrefix(refused.Reason, "worker "+worker+" is gone") {
+			t.Errorf("%s: %v, want a refusal", worker, err)
+		}
+	}
+	for _, worker := range []string{"evicted", "leaving", "never"} {
+		wantGone(worker)
+	}
+	go func() {
+		if err := set.CoreV1().Pods(namespace).Delete(context.Background(), "starting", metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	}()
+	wantGone("starting")
+}
+
 func TestWhatAKernelOffersIsForgottenWithItsPod(t *testing.T) {
 	p, set := watched(t, madePod("project-shop-0", "shop", 0, true))
 	of := pod{name: "project-shop-0", uid: "project-shop-0"}
-	p.session("shop", of, nil)
-	p.setProbe("shop", of, wire.Probe{LandlockABI: 7})
-	if probe, known := p.probe("shop", of); !known || probe.LandlockABI != 7 {
+	p.session(place{id: "shop"}, of, nil)
+	p.setProbe(place{id: "shop"}, of, wire.Probe{LandlockABI: 7})
+	if probe, known := p.probe(place{id: "shop"}, of); !known || probe.LandlockABI != 7 {
 		t.Errorf("got %+v, %t", probe, known)
 	}
 	if err := set.CoreV1().Pods(namespace).Delete(t.Context(), "project-shop-0", metav1.DeleteOptions{}); err != nil {
@@ -97,7 +138,7 @@ func TestWhatAKernelOffersIsForgottenWithItsPod(t *testing.T) {
 	}
 	deadline := time.Now().Add(time.Minute)
 	for tick := time.Tick(5 * time.Millisecond); ; <-tick {
-		if _, known := p.probe("shop", of); !known {
+		if _, known := p.probe(place{id: "shop"}, of); !known {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -109,11 +150,11 @@ func TestWhatAKernelOffersIsForgottenWithItsPod(t *testing.T) {
 func TestTheConnectionToAReplacedPodIsClosed(t *testing.T) {
 	p, _ := watched(t)
 	first, second := pod{name: "project-shop-0", uid: "first"}, pod{name: "project-shop-0", uid: "second"}
-	before := p.session("shop", first, nil)
-	if p.session("shop", first, nil) != before {
+	before := p.session(place{id: "shop"}, first, nil)
+	if p.session(place{id: "shop"}, first, nil) != before {
 		t.Error("a second connection was made to one pod")
 	}
-	if p.session("shop", second, nil) == before {
+	if p.session(place{id: "shop"}, second, nil) == before {
 		t.Error("the connection to the first pod is taken for one to the second")
 	}
 	if err := before.Exec(t.Context(), nil, strings.NewReader(""), io.Discard); !errors.Is(err, session.ErrClosed) {

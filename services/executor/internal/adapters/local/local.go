@@ -60,7 +60,7 @@ func New(ctx context.Context, config Config) (*Runtime, error) {
 	r := &Runtime{config: config}
 	runner := session.New(r.serve)
 	context.AfterFunc(ctx, runner.Close)
-	r.Exec = func(string) client.Exec { return runner.Exec }
+	r.Exec = func(domain.RunRef) client.Exec { return runner.Exec }
 	if config.Unconfined {
 		return r, nil
 	}

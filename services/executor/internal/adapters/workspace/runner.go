@@ -13,8 +13,8 @@ import (
 // Runner is all of app.Runtime but Start, by way of rdev-runner: a runtime
 // embeds it and says how the runner is carried out where a project is.
 type Runner struct {
-	// Exec carries out the runner where the files of a project are.
-	Exec func(project string) client.Exec
+	// Exec carries out the runner where the files of a run are.
+	Exec func(domain.RunRef) client.Exec
 	// Shared are directories besides those of the workspace that its programs write to.
 	Shared []string
 }
@@ -34,7 +34,7 @@ func (r Runner) Client(ref domain.RunRef) (*client.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", ref.ID, err)
 	}
-	return client.New(r.Exec(ref.Project), dirs.State), nil
+	return client.New(r.Exec(ref), dirs.State), nil
 }
 
 // Adopt implements app.Runtime.

@@ -14,7 +14,8 @@ type Spec struct {
 	Env       []string `json:"env,omitempty"` // all of it: nothing is inherited
 	// Make are directories that are made where they are missing, mode 0700.
 	Make []string `json:"make,omitempty"`
-	// Empty are directories that hold nothing when the program starts.
+	// Empty are directories that hold nothing when the program starts. Where there are
+	// any, other runs of the workspace are forgotten, too.
 	Empty     []string `json:"empty,omitempty"`
 	Stdin     []byte   `json:"stdin,omitempty"`
 	KeepStdin bool     `json:"keep_stdin,omitempty"`
