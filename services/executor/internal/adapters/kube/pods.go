@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -73,6 +74,7 @@ type pods struct {
 	mu      sync.Mutex
 	changed chan struct{}           // closed and replaced whenever a pod changes
 	known   map[place]*acquaintance // with the pods that were used
+	lost    map[place]time.Time     // workers whose pods were deleted, and when, for lostFor
 }
 
 // acquaintance is what there is with the pod that a place had last.
@@ -88,11 +90,15 @@ const byPlace = "place"
 // gone: whoever announced it may have seen it a moment earlier.
 const unknownFor = 3 * time.Second
 
+// lostFor is how long it is remembered that a worker's pod was deleted: whoever follows
+// a run in it asks by then.
+const lostFor = time.Minute
+
 // watchPods returns once all pods that there are are known.
 func watchPods(ctx context.Context, set kubernetes.Interface, namespace string, log *slog.Logger) (*pods, error) {
 	factory := informers.NewSharedInformerFactoryWithOptions(set, 0, informers.WithNamespace(namespace))
 	informer := factory.Core().V1().Pods().Informer()
-	p := &pods{indexer: informer.GetIndexer(), changed: make(chan struct{}), known: map[place]*acquaintance{}}
+	p := &pods{indexer: informer.GetIndexer(), changed: make(chan struct{}), known: map[place]*acquaintance{}, lost: map[place]time.Time{}}
 	refused := make(chan error, 1)
 	err := errors.Join(
 		informer.AddIndexers(cache.Indexers{byPlace: func(object any) ([]string, error) {
@@ -156,6 +162,10 @@ func (p *pods) forget(object any) {
 	if gone, ok := object.(*corev1.Pod); ok {
 		of, _ := placeOfPod(gone)
 		p.mu.Lock()
+		maps.DeleteFunc(p.lost, func(_ place, at time.Time) bool { return time.Since(at) > lostFor })
+		if of.worker {
+			p.lost[of] = time.Now()
+		}
 		if known := p.known[of]; known != nil && known.uid == gone.UID {
 			known.session.Close()
 			delete(p.known, of)
@@ -220,12 +230,13 @@ func (p *pods) ready(ctx context.Context, at place, patience time.Duration) (pod
 	for {
 		p.mu.Lock()
 		changed := p.changed
+		_, lost := p.lost[at]
 		p.mu.Unlock()
 		found, err := p.find(at)
 		if err != nil || found.pod != (pod{}) {
 			return found.pod, err
 		}
-		if at.worker && (found.ended || isLate && !found.any) {
+		if at.worker && (found.ended || (isLate || lost) && !found.any) {
 			p.leave(at)
 			return pod{}, goneError(at, found.why)
 		}

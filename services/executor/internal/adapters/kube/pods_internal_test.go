@@ -125,6 +125,25 @@ func TestAWorkerWhosePodIsGoneIsNotWaitedFor(t *testing.T) {
 	wantGone("starting")
 }
 
+func TestAWorkerWhosePodWasDeletedIsKnownToBeGone(t *testing.T) {
+	p, set := watched(t, madeWorker("w", corev1.PodRunning, true))
+	if err := set.CoreV1().Pods(namespace).Delete(t.Context(), "w", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	now, cancel := context.WithCancel(t.Context())
+	cancel() // nobody waits for anything
+	deadline := time.Now().Add(time.Minute)
+	for tick := time.Tick(5 * time.Millisecond); ; <-tick {
+		_, err := p.ready(now, place{"w", true}, time.Hour)
+		if _, refused := errors.AsType[*domain.RefusedError](err); refused {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("got %v, want a refusal", err)
+		}
+	}
+}
+
 func TestWhatAKernelOffersIsForgottenWithItsPod(t *testing.T) {
 	p, set := watched(t, madePod("project-shop-0", "shop", 0, true))
 	of := pod{name: "project-shop-0", uid: "project-shop-0"}
