@@ -41,9 +41,10 @@ func (v View) Append(ctx context.Context, after uint64, events []app.Event, ids 
 	})
 }
 
-// claim locks the position and checks that the batch follows it.
+// claim locks the position and checks that the batch follows it. A plan that is good for
+// lists of any length is a bad one for a few of very many operations.
 func claim(ctx context.Context, tx pgx.Tx, after, last uint64) error {
-	const statement = `select seq, set_config('synchronous_commit', 'off', true)
+	const statement = `select seq, set_config('synchronous_commit', 'off', true) || set_config('plan_cache_mode', 'force_custom_plan', true)
 		from projection where name = 'operations' for update`
 	var seq int64
 	var mode string
