@@ -32,8 +32,9 @@ type Stream struct {
 	Compress                   bool
 	DenyDelete                 bool
 	AtomicBatches              bool // group commit of several appends
-	// Async stores before it syncs: fit for output, and for what can be made again; unfit
-	// for promises. Only where the stream has one replica.
+	// Async stores before it syncs: fit for output, unfit for promises, and for what has a
+	// durable consumer, which then may know of messages that a crash has undone. Only
+	// where the stream has one replica.
 	Async bool
 }
 
@@ -64,7 +65,7 @@ func Streams() []Stream {
 			Name:        StreamCommands,
 			Description: "one command for each lane, until it is acknowledged",
 			Subjects:    []string{"rdev.cmd.*.*.*"},
-			WorkQueue:   true, DiscardNew: true, OnePerSubject: true, Async: true,
+			WorkQueue:   true, DiscardNew: true, OnePerSubject: true,
 			MaxBytes: 256 * mib, MaxMessage: 64 << 10, MaxConsumers: 16,
 		},
 		{
