@@ -5,11 +5,12 @@
 // with another role, so that their CPU time can be told apart. Raw limit and
 // rdev take turns within one run; figures are medians over the repetitions.
 //
-//	bench ──┬── role load, row, operations, lines, readers   what asks
-//	        ├── role nats, http                              raw limits
-//	        ├── role database                                a PostgreSQL
-//	        ├── role sink, hostile                           what webhooks are sent to
-//	        └── role keep ── rdev up ── …, or notifier       what is measured
+//	bench ──┬── role load, row, operations, lines, readers, work   what asks
+//	        ├── role nats, http, river                             raw limits, and a peer
+//	        ├── role database                                      a PostgreSQL
+//	        ├── role sink, hostile                                 what webhooks are sent to
+//	        ├── role executors                                     who carries out work that is none
+//	        └── role keep ── rdev up ── …, or single services      what is measured
 //
 // With -cluster, as `make bench-cluster`, projects are in the pods of a real
 // cluster, and beside rdev stands kubectl exec.
@@ -69,12 +70,14 @@ type settings struct {
 	lines      int
 	deliveries int    // events that webhooks are sent
 	endpoints  int    // webhooks that want one event
+	items      int    // pieces of work of a repetition
+	backlog    int    // pieces of work that wait behind those
 	profile    string // directory for CPU profiles, "" for none
 	cluster    bool   // measure rdev with projects in pods
 }
 
 func parse(args []string) (settings, error) {
-	s := settings{hold: 3 * time.Second, operations: 128, readers: 1000, lines: 600, deliveries: 48_000, endpoints: 10_000}
+	s := settings{hold: 3 * time.Second, operations: 128, readers: 1000, lines: 600, deliveries: 48_000, endpoints: 10_000, items: 3000, backlog: 100_000}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := flags.String("only", "", "`metrics` to measure, separated by commas; all where empty")
 	flags.BoolVar(&s.cluster, "cluster", false, "measure projects in pods, on a real cluster of one node (needs root)")
@@ -104,6 +107,7 @@ func parse(args []string) (settings, error) {
 		s.reps, s.hold, s.operations, s.readers, s.lines = 1, 500*time.Millisecond, 16, 100, 100
 		s.events = min(s.events, 15_000)
 		s.deliveries, s.endpoints = 3000, 500
+		s.items, s.backlog = 200, 1000
 	}
 	if s.reps < 1 || s.events < 1 || flags.NArg() > 0 {
 		return s, errors.New("-reps and -events must be positive, and there are no arguments")

@@ -21,6 +21,7 @@ func roles() map[string]func(context.Context, json.RawMessage, announce) error {
 	return map[string]func(context.Context, json.RawMessage, announce) error{
 		"audit":      roleOf(serveAudit),
 		"database":   roleOf(serveDatabase),
+		"executors":  roleOf(serveExecutors),
 		"fill":       roleOf(fill),
 		"hostile":    roleOf(serveHostile),
 		"http":       roleOf(serveHTTP),
@@ -30,8 +31,10 @@ func roles() map[string]func(context.Context, json.RawMessage, announce) error {
 		"nats":       roleOf(serveNATS),
 		"operations": roleOf(runOperations),
 		"readers":    roleOf(readStreams),
+		"river":      roleOf(serveRiver),
 		"row":        roleOf(awaitRows),
 		"sink":       roleOf(serveSink),
+		"work":       roleOf(runWork),
 	}
 }
 

@@ -34,6 +34,7 @@ func (s settings) metrics() []metric {
 		{"readers", "readers of one operation's output, beside a raw SSE handler", measureReaders},
 		{"replay", "the whole log into an empty database, beside COPY of the same rows", measureReplay},
 		{"webhooks", "events delivered to 64 endpoints, beside as many clients that POST the same", measureWebhooks},
+		{"work", "no-op pieces of work from POST to the terminal row, with 64 clients and 64 workers, beside River on the same PostgreSQL", measureWork},
 	}
 }
 
@@ -103,6 +104,10 @@ func (r report) write(w io.Writer) error {
 				verdict = fmt.Sprintf("mark ≤ %s: reached", number(m.Most))
 			case m.Most > 0:
 				verdict = fmt.Sprintf("mark ≤ %s: MISSED", number(m.Most))
+			case m.Least > 0 && m.reached():
+				verdict = fmt.Sprintf("mark ≥ %s: reached", number(m.Least))
+			case m.Least > 0:
+				verdict = fmt.Sprintf("mark ≥ %s: MISSED", number(m.Least))
 			}
 			fmt.Fprintf(t, "  = %s\t%s %s\t%s\n", m.Name, number(m.Value), m.Unit, verdict)
 		}

@@ -39,9 +39,16 @@ type mark struct {
 	Value float64 `json:"value"`
 	// Most is what the value may be, 0 where nothing was promised.
 	Most float64 `json:"most,omitempty"`
+	// Least is what it has to be, 0 where nothing was promised.
+	Least float64 `json:"least,omitempty"`
 }
 
-func (m mark) reached() bool { return m.Value <= m.Most }
+func (m mark) reached() bool {
+	if m.Least > 0 {
+		return m.Value >= m.Least
+	}
+	return m.Value <= m.Most
+}
 
 // result is what one metric found.
 type result struct {
@@ -77,4 +84,8 @@ func (r *result) of(name string) float64 {
 
 func (r *result) mark(name, unit string, value, most float64) {
 	r.Marks = append(r.Marks, mark{Name: name, Unit: unit, Value: value, Most: most})
+}
+
+func (r *result) markLeast(name, unit string, value, least float64) {
+	r.Marks = append(r.Marks, mark{Name: name, Unit: unit, Value: value, Least: least})
 }
