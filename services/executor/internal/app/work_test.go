@@ -23,7 +23,7 @@ func newWork(t *testing.T, work contract.Work, cmd contract.Command, p program) 
 // take has a worker's command come.
 func (w *world) take(t *testing.T, e *app.Executor, on string) {
 	t.Helper()
-	cmd := contract.RunOperation{Operation: "op-1", Project: project, Kind: w.op.Kind, Worker: on}
+	cmd := contract.RunOperation{Operation: "op-1", Project: project, Kind: contract.KindWorkTest, Worker: on}
 	if err := e.RunOperation(t.Context(), cmd, w.renew); err != nil {
 		t.Fatalf("on %s: %v", on, err)
 	}
@@ -80,8 +80,8 @@ func TestWorkThatRunsElsewhereIsLeftThere(t *testing.T) {
 		other := &app.Executor{Operations: w, Settings: e.Settings} // another process, which needs no more for it
 		w.take(t, other, "local-2")
 		w.take(t, other, "")
-		if w.op.Attempt != 1 || w.op.Lane.Key != worker {
-			t.Errorf("attempt %d on %s: it was taken from its worker", w.op.Attempt, w.op.Lane.Key)
+		if op, err := w.Load(t.Context(), "op-1"); err != nil || op.Attempt != 1 || op.Lane.Key != worker {
+			t.Errorf("attempt %d on %s: it was taken from its worker: %v", op.Attempt, op.Lane.Key, err)
 		}
 		<-done
 		if w.op.State != contract.Completed || w.started != 1 {
