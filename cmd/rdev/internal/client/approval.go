@@ -25,20 +25,13 @@ type OpenApproval struct {
 // UnmarshalJSON keeps the document beside what is read from it.
 func (a *OpenApproval) UnmarshalJSON(data []byte) error {
 	type plain OpenApproval
-	if err := json.Unmarshal(data, (*plain)(a)); err != nil {
-		return err
-	}
-	a.raw = append(json.RawMessage(nil), data...)
-	return nil
+	return readDocument(data, (*plain)(a), &a.raw)
 }
 
 // MarshalJSON writes the document as it came.
 func (a OpenApproval) MarshalJSON() ([]byte, error) {
 	type plain OpenApproval
-	if a.raw == nil {
-		return json.Marshal(plain(a))
-	}
-	return a.raw, nil
+	return writeDocument(a.raw, plain(a))
 }
 
 // ApprovalFilter narrows a list of open approvals; empty fields do not.

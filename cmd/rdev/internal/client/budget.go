@@ -25,20 +25,13 @@ type Budget struct {
 // UnmarshalJSON keeps the document beside what is read from it.
 func (b *Budget) UnmarshalJSON(data []byte) error {
 	type plain Budget
-	if err := json.Unmarshal(data, (*plain)(b)); err != nil {
-		return err
-	}
-	b.raw = append(json.RawMessage(nil), data...)
-	return nil
+	return readDocument(data, (*plain)(b), &b.raw)
 }
 
 // MarshalJSON writes the document as it came.
 func (b Budget) MarshalJSON() ([]byte, error) {
 	type plain Budget
-	if b.raw == nil {
-		return json.Marshal(plain(b))
-	}
-	return b.raw, nil
+	return writeDocument(b.raw, plain(b))
 }
 
 // ProjectBudget reads the budget of a project.

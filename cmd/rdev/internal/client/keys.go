@@ -40,20 +40,13 @@ type Key struct {
 // UnmarshalJSON keeps the document beside what is read from it.
 func (k *Key) UnmarshalJSON(data []byte) error {
 	type plain Key
-	if err := json.Unmarshal(data, (*plain)(k)); err != nil {
-		return err
-	}
-	k.raw = append(json.RawMessage(nil), data...)
-	return nil
+	return readDocument(data, (*plain)(k), &k.raw)
 }
 
 // MarshalJSON writes the document as it came.
 func (k Key) MarshalJSON() ([]byte, error) {
 	type plain Key
-	if k.raw == nil {
-		return json.Marshal(plain(k))
-	}
-	return k.raw, nil
+	return writeDocument(k.raw, plain(k))
 }
 
 // NewKey is the body of a key's creation.

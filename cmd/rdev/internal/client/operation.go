@@ -21,16 +21,12 @@ type Operation struct {
 
 // UnmarshalJSON keeps the document beside what is read from it.
 func (o *Operation) UnmarshalJSON(data []byte) error {
-	o.raw = append(json.RawMessage(nil), data...)
-	return json.Unmarshal(data, &o.Operation)
+	return readDocument(data, &o.Operation, &o.raw)
 }
 
 // MarshalJSON writes the document as it came.
 func (o Operation) MarshalJSON() ([]byte, error) {
-	if o.raw == nil {
-		return json.Marshal(o.Operation)
-	}
-	return o.raw, nil
+	return writeDocument(o.raw, o.Operation)
 }
 
 // Accepted is an operation that a request has started.

@@ -28,20 +28,13 @@ type Project struct {
 // UnmarshalJSON keeps the document beside what is read from it.
 func (p *Project) UnmarshalJSON(data []byte) error {
 	type plain Project
-	if err := json.Unmarshal(data, (*plain)(p)); err != nil {
-		return err
-	}
-	p.raw = append(json.RawMessage(nil), data...)
-	return nil
+	return readDocument(data, (*plain)(p), &p.raw)
 }
 
 // MarshalJSON writes the document as it came.
 func (p Project) MarshalJSON() ([]byte, error) {
 	type plain Project
-	if p.raw == nil {
-		return json.Marshal(plain(p))
-	}
-	return p.raw, nil
+	return writeDocument(p.raw, plain(p))
 }
 
 // NewProject is the body of a project's creation.

@@ -21,19 +21,12 @@ type Webhook struct {
 
 // UnmarshalJSON keeps the document beside what is read from it.
 func (w *Webhook) UnmarshalJSON(data []byte) error {
-	if err := json.Unmarshal(data, &w.Webhook); err != nil {
-		return err
-	}
-	w.raw = append(json.RawMessage(nil), data...)
-	return nil
+	return readDocument(data, &w.Webhook, &w.raw)
 }
 
 // MarshalJSON writes the document as it came.
 func (w Webhook) MarshalJSON() ([]byte, error) {
-	if w.raw == nil {
-		return json.Marshal(w.Webhook)
-	}
-	return w.raw, nil
+	return writeDocument(w.raw, w.Webhook)
 }
 
 // WebhookChange changes what is not nil of an endpoint.

@@ -64,20 +64,13 @@ type WorkOutcome struct {
 // UnmarshalJSON keeps the document beside what is read from it.
 func (o *WorkOutcome) UnmarshalJSON(data []byte) error {
 	type plain WorkOutcome
-	if err := json.Unmarshal(data, (*plain)(o)); err != nil {
-		return err
-	}
-	o.raw = append(json.RawMessage(nil), data...)
-	return nil
+	return readDocument(data, (*plain)(o), &o.raw)
 }
 
 // MarshalJSON writes the document as it came.
 func (o WorkOutcome) MarshalJSON() ([]byte, error) {
 	type plain WorkOutcome
-	if o.raw == nil {
-		return json.Marshal(plain(o))
-	}
-	return o.raw, nil
+	return writeDocument(o.raw, plain(o))
 }
 
 // AddAllWork puts many pieces of work into the queue, each a NewWork in JSON, and
@@ -160,20 +153,13 @@ type WorkStats struct {
 // UnmarshalJSON keeps the document beside what is read from it.
 func (s *WorkStats) UnmarshalJSON(data []byte) error {
 	type plain WorkStats
-	if err := json.Unmarshal(data, (*plain)(s)); err != nil {
-		return err
-	}
-	s.raw = append(json.RawMessage(nil), data...)
-	return nil
+	return readDocument(data, (*plain)(s), &s.raw)
 }
 
 // MarshalJSON writes the document as it came.
 func (s WorkStats) MarshalJSON() ([]byte, error) {
 	type plain WorkStats
-	if s.raw == nil {
-		return json.Marshal(plain(s))
-	}
-	return s.raw, nil
+	return writeDocument(s.raw, plain(s))
 }
 
 // WorkStats reads how the queue does, for a project or, where that is "", for all that

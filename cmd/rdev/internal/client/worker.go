@@ -27,20 +27,13 @@ type Worker struct {
 // UnmarshalJSON keeps the document beside what is read from it.
 func (w *Worker) UnmarshalJSON(data []byte) error {
 	type plain Worker
-	if err := json.Unmarshal(data, (*plain)(w)); err != nil {
-		return err
-	}
-	w.raw = append(json.RawMessage(nil), data...)
-	return nil
+	return readDocument(data, (*plain)(w), &w.raw)
 }
 
 // MarshalJSON writes the document as it came.
 func (w Worker) MarshalJSON() ([]byte, error) {
 	type plain Worker
-	if w.raw == nil {
-		return json.Marshal(plain(w))
-	}
-	return w.raw, nil
+	return writeDocument(w.raw, plain(w))
 }
 
 // Workers are those that are ready or drain, by name.

@@ -15,7 +15,7 @@ func (q WorkQueue) Load(_ context.Context, _ struct{}) (contract.WorkLoad, error
 	if !ok {
 		return contract.WorkLoad{}, &contract.Error{Code: contract.CodeUnavailable, Detail: "the log was not read to its end yet"}
 	}
-	load.OldestAge = contract.Duration(q.Stats.oldest(time.Now()))
+	load.OldestAge = contract.Duration(q.Stats.oldest(time.Now(), func(string) bool { return true }))
 	return load, nil
 }
 
@@ -41,14 +41,4 @@ func (d *Dispatcher) load() (load contract.WorkLoad, ok bool) {
 		}
 	}
 	return load, true
-}
-
-// oldest is how long the work has waited that has waited longest.
-func (s *WorkStats) oldest(now time.Time) (age time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, w := range s.due {
-		age = max(age, now.Sub(w.since))
-	}
-	return age
 }

@@ -150,16 +150,24 @@ func (t *tally) quantile(share float64) time.Duration {
 	return waitOf(waitClasses - 1)
 }
 
-// sums are the counts of the hour before now, of projects that are seen, and of all
-// workers; oldest is how long the work has waited that has waited longest.
-func (s *WorkStats) sums(now time.Time, seen func(project string) bool) (all tally, workers map[string]*tally, oldest time.Duration) {
+// oldest is how long the work has waited that has waited longest, of projects that are
+// seen.
+func (s *WorkStats) oldest(now time.Time, seen func(project string) bool) (age time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range s.due {
 		if seen(w.project) {
-			oldest = max(oldest, now.Sub(w.since))
+			age = max(age, now.Sub(w.since))
 		}
 	}
+	return age
+}
+
+// sums are the counts of the hour before now, of projects that are seen, and of all
+// workers.
+func (s *WorkStats) sums(now time.Time, seen func(project string) bool) (all tally, workers map[string]*tally) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	workers = map[string]*tally{}
 	for _, m := range s.minutes {
 		if now.Sub(m.begin) > time.Hour {
@@ -174,5 +182,5 @@ func (s *WorkStats) sums(now time.Time, seen func(project string) bool) (all tal
 			tallyOf(workers, worker).add(t)
 		}
 	}
-	return all, workers, oldest
+	return all, workers
 }

@@ -57,9 +57,9 @@ type WorkerReport struct {
 // Report tells how the queue does at a time, as far as it is of projects that are
 // seen; whole says that those are all.
 func (q WorkQueue) Report(now time.Time, whole bool, seen func(project string) bool) WorkReport {
-	ends, workers, oldest := q.Stats.sums(now, seen)
+	ends, workers := q.Stats.sums(now, seen)
 	report := WorkReport{
-		OldestAge: oldest.Seconds(), Completed: ends.completed, Failed: ends.failed, Cancelled: ends.cancelled, Retried: ends.retried,
+		OldestAge: q.Stats.oldest(now, seen).Seconds(), Completed: ends.completed, Failed: ends.failed, Cancelled: ends.cancelled, Retried: ends.retried,
 		Throughput: float64(ends.completed+ends.failed+ends.cancelled) / time.Hour.Minutes(),
 		Wait:       WaitQuantiles{P50: ends.quantile(0.5).Seconds(), P95: ends.quantile(0.95).Seconds()},
 		ByProject:  map[string]WorkCounts{}, ByWorker: map[string]WorkerReport{},
