@@ -214,7 +214,7 @@ func (d *Dispatcher) WaitingFor(lane contract.Lane, project string) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if isWorker(lane) {
-		work := d.schedule.Projects()[project]
+		work := d.schedule.Project(project)
 		return work.Waiting + work.Delayed
 	}
 	return d.queue.WaitingFor(lane)

@@ -208,6 +208,14 @@ func (s *Schedule) Due(slot string) (id string, underway, ok bool) {
 // Total counts all items.
 func (s *Schedule) Total() Counts { return s.total }
 
+// Project counts the items of one project.
+func (s *Schedule) Project(name string) Counts {
+	if p := s.projects[name]; p != nil {
+		return p.counts
+	}
+	return Counts{}
+}
+
 // Projects counts the items of every project that has one.
 func (s *Schedule) Projects() map[string]Counts {
 	all := make(map[string]Counts, len(s.projects))

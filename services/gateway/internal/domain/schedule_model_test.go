@@ -360,6 +360,11 @@ func (h *history) compare(before map[string]string, changed []string) {
 			next = x.NotBefore
 		}
 	}
+	for _, name := range []string{"p0", "p1", "p2", "p3", "p4", "none"} {
+		if got := h.s.Project(name); got != projects[name] {
+			h.t.Fatalf("%s counts %+v, want %+v", name, got, projects[name])
+		}
+	}
 	if got := h.s.Projects(); !maps.Equal(got, projects) {
 		h.t.Fatalf("%s: %+v, want %+v", h.call, got, projects)
 	}
