@@ -19,11 +19,14 @@ type RunOperation struct {
 	Worker    string `json:"worker,omitempty"` // whose lane it is, for work
 }
 
-// Command is what to run in a project. Exactly one of Shell, Git and Agent is set.
+// Command is what to run in a project. Exactly one of Shell, Git, Agent, Image and
+// Deploy is set, the last two for steps of builds alone.
 type Command struct {
-	Shell *Shell `json:"shell,omitempty"`
-	Git   *Git   `json:"git,omitempty"`
-	Agent *Agent `json:"agent,omitempty"`
+	Shell  *Shell  `json:"shell,omitempty"`
+	Git    *Git    `json:"git,omitempty"`
+	Agent  *Agent  `json:"agent,omitempty"`
+	Image  *Image  `json:"image,omitempty"`
+	Deploy *Deploy `json:"deploy,omitempty"`
 
 	// Workdir is where it runs, relative to the workspace, "" for its root.
 	Workdir string `json:"workdir,omitempty"`
@@ -67,6 +70,25 @@ type Git struct {
 // GitVerbs are the verbs of a git command.
 func GitVerbs() []string {
 	return []string{"clone", "checkout", "branch", "status", "diff", "commit", "push", "log"}
+}
+
+// Image is a container image to be built of a Dockerfile, by the engine that the worker
+// has.
+type Image struct {
+	Context    string            `json:"context,omitempty"`    // a directory of the workspace, its root where empty
+	Dockerfile string            `json:"dockerfile,omitempty"` // relative to Context, "Dockerfile" where empty
+	Target     string            `json:"target,omitempty"`     // a stage
+	Args       map[string]string `json:"args,omitempty"`       // build arguments; they are in the image's history, so no secrets
+	Tags       []string          `json:"tags"`                 // names of the image, as "registry.example.com/shop:1.2"
+	Push       bool              `json:"push,omitempty"`
+}
+
+// Deploy is what a Kubernetes cluster is to have: a directory with a kustomization. The
+// credential KUBECONFIG says which cluster, and who rdev is there.
+type Deploy struct {
+	Kustomize string   `json:"kustomize"`
+	Namespace string   `json:"namespace,omitempty"` // of what names none
+	Rollout   []string `json:"rollout,omitempty"`   // what has to be ready afterwards, as "deployment/shop"
 }
 
 // Agent is a prompt for a coding agent.

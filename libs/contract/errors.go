@@ -39,8 +39,9 @@ type Error struct {
 
 // FieldError says what is wrong with one field of a request.
 type FieldError struct {
-	Field   string `json:"field"`   // path as the client wrote it, such as "components[0].port"
-	Message string `json:"message"` // continues a sentence that begins with the field
+	Field   string `json:"field"`          // path as the client wrote it, such as "components[0].port"
+	Message string `json:"message"`        // continues a sentence that begins with the field
+	Line    int    `json:"line,omitempty"` // of the text that the field is in, from 1; 0 where there is none
 }
 
 // Error implements error.

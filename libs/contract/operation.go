@@ -16,7 +16,7 @@ import (
 //	                          └──── cancel_requested, progressed   still running
 //
 // Of work, retrying leads from running back to pending: that try failed, and another
-// one follows. approval_requested and approval_decided change no state: a pending operation
+// one follows. A build goes on by stepped, which starts it, too. approval_requested and approval_decided change no state: a pending operation
 // that is held may not run before it was approved.
 type State string
 
@@ -52,7 +52,7 @@ const (
 // all of it, as it is after the event.
 type Operation struct {
 	ID      string `json:"id"`      // UUID, lower case
-	Kind    string `json:"kind"`    // command.shell, command.git, command.agent, project.create, project.delete, work.build, …
+	Kind    string `json:"kind"`    // command.shell, command.git, command.agent, project.create, project.delete, work.build, build.run, …
 	Project string `json:"project"` // slug
 	State   State  `json:"state"`
 	Rev     int    `json:"rev"`           // number of events so far, from 1
@@ -83,6 +83,7 @@ type Operation struct {
 	Executor string       `json:"executor,omitempty"` // instance of the current attempt
 	Command  *Command     `json:"command,omitempty"`  // for command.* and work.*
 	Work     *Work        `json:"work,omitempty"`     // for work.*
+	Build    *Build       `json:"build,omitempty"`    // for build.run
 	Spec     *ProjectSpec `json:"spec,omitempty"`     // for project.*
 
 	// Traceparent is the W3C trace context of the request, "" where it had none:
@@ -149,6 +150,8 @@ type Result struct {
 	Commit     string `json:"commit,omitempty"`      // git: HEAD after the verb
 	Branch     string `json:"branch,omitempty"`      // git
 	Leftovers  int    `json:"leftovers,omitempty"`   // processes that outlived the command and were killed
+	// Artifacts are what was kept of work that went well, by path.
+	Artifacts []Artifact `json:"artifacts,omitempty"`
 	// OutputCut is true where the command printed more than is kept.
 	OutputCut bool `json:"output_cut,omitempty"`
 }
@@ -312,6 +315,8 @@ func Fold(prev *Operation, eventType string, snapshot Operation) (Operation, err
 		attempt++
 	case TypeCancelRequested, TypeProgressed:
 		state = Running
+	case TypeStepped:
+		state, attempt = Running, 1
 	case TypeRetrying:
 		state = Pending
 	case TypeApprovalRequested, TypeApprovalDecided:
@@ -345,7 +350,7 @@ func legal(prev *Operation, eventType string, attempt int) error {
 		if attempt <= prev.Attempt {
 			return fmt.Errorf("%w: attempt %d where %d runs", ErrFenced, attempt, prev.Attempt)
 		}
-		if attempt != prev.Attempt+1 {
+		if attempt != prev.Attempt+1 || prev.Kind == KindBuild {
 			return illegal
 		}
 		if prev.Held {
@@ -365,6 +370,11 @@ func legal(prev *Operation, eventType string, attempt int) error {
 		if prev.State != Running || !IsWork(prev.Kind) || prev.CancelRequested {
 			return illegal
 		}
+	case TypeStepped:
+		if prev.Kind != KindBuild {
+			return illegal
+		}
+		return nil
 	case TypeApprovalRequested, TypeApprovalDecided:
 		if prev.State == Pending && !prev.Held {
 			return illegal

@@ -24,6 +24,7 @@ func changes(attempt int) []contract.Change {
 		contract.OperationCancelled{Attempt: attempt, At: at(10)},
 		contract.OperationProgressed{Attempt: attempt, Result: &contract.Result{Turns: 1}},
 		contract.OperationRetrying{Attempt: attempt, At: at(10), RunAt: at(20), Failure: contract.NewFailure(contract.ClassUser, "no")},
+		contract.OperationStepped{Steps: []contract.BuildStep{{Name: "test", State: contract.StepRunning}}, At: at(3)},
 		contract.OperationApprovalRequested{Attempt: attempt, Approval: contract.Approval{ID: "new", RequestedAt: at(3)}},
 		contract.OperationApprovalDecided{Attempt: attempt, Approval: "open", State: contract.ApprovalApproved, By: "key:a", At: at(4)},
 	}
@@ -43,7 +44,12 @@ func states() map[string]*contract.Operation {
 	for _, work := range []*contract.Operation{working, stopping, waiting} {
 		work.Kind, work.Work, work.Lane = contract.KindWorkTest, &contract.Work{}, contract.WorkerLane("1")
 	}
+	planned, building, ending := op(contract.Pending, 0, false), op(contract.Running, 1, false), op(contract.Running, 1, true)
+	for _, build := range []*contract.Operation{planned, building, ending} {
+		build.Kind, build.Build = contract.KindBuild, &contract.Build{Steps: []contract.BuildStep{{Name: "test", State: contract.StepPending}}}
+	}
 	return map[string]*contract.Operation{
+		"planned": planned, "building": building, "ending": ending,
 		"none": nil, "pending": op(contract.Pending, 0, false), "held": held,
 		"working": working, "stopping": stopping, "waiting": waiting,
 		"running": op(contract.Running, 2, false), "cancelling": op(contract.Running, 2, true),
@@ -101,6 +107,22 @@ func TestAnEventFollowsASnapshotAsTheTableSays(t *testing.T) {
 		"failed":    {legal, fenced, legal, fenced},
 		"cancelled": {legal, fenced, legal, fenced},
 	}
+	table["planned"] = map[string][4]string{
+		"running":   {fenced},
+		"stepped":   {legal, legal, legal, legal},
+		"failed":    {legal, fenced, fenced, fenced},
+		"cancelled": {legal, fenced, fenced, fenced},
+	}
+	table["building"] = map[string][4]string{
+		"running":          {fenced, fenced},
+		"stepped":          {legal, legal, legal, legal},
+		"cancel_requested": {legal, legal, legal, legal},
+	}
+	table["ending"] = map[string][4]string{"running": {fenced, fenced}, "stepped": {legal, legal, legal, legal}}
+	for _, event := range []string{"progressed", "approval_requested", "approval_decided", "completed", "failed", "cancelled"} {
+		table["building"][event] = [4]string{legal, legal, fenced, fenced}
+		table["ending"][event] = table["building"][event]
+	}
 	for state, prev := range states() {
 		for attempt := range 4 {
 			for _, change := range changes(attempt) {
@@ -139,7 +161,7 @@ func checkNext(t *testing.T, name string, prev *contract.Operation, change contr
 	if prev != nil {
 		rev, attempt = prev.Rev, prev.Attempt
 	}
-	if change.Type() == contract.TypeRunning {
+	if change.Type() == contract.TypeRunning || change.Type() == contract.TypeStepped && attempt == 0 {
 		attempt++
 	}
 	if next.Rev != rev+1 || next.Attempt != attempt || next.Seq != 0 {
@@ -295,7 +317,7 @@ func step(t *testing.T, prev *contract.Operation, change contract.Change, next c
 }
 
 func TestFoldTakesAnEventWhereNextWouldHaveMadeItAndElseKeepsWhatWas(t *testing.T) {
-	types := []string{"pending", "running", "cancel_requested", "progressed", "approval_requested", "approval_decided", "completed", "failed", "cancelled", "", "other"}
+	types := []string{"pending", "running", "cancel_requested", "progressed", "retrying", "stepped", "approval_requested", "approval_decided", "completed", "failed", "cancelled", "", "other"}
 	for state, prev := range states() {
 		for _, eventType := range types {
 			// Every snapshot that the event could carry: at most one is right.

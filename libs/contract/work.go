@@ -52,6 +52,11 @@ type Work struct {
 	UniqueKey string `json:"unique_key,omitempty"`
 	Turn      int    `json:"turn,omitempty"`
 	Request   string `json:"request,omitempty"`
+	// Step is of which build it is a step, nil where it is of none.
+	Step *StepOf `json:"step,omitempty"`
+	// Files are what it finds, and leaves.
+	Files    Files     `json:"files,omitzero"`
+	Services []Service `json:"services,omitempty"`
 	// RetryOf is the operation whose work this is once more.
 	RetryOf string `json:"retry_of,omitempty"`
 	// Tries are those before, the oldest first.

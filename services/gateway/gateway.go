@@ -109,7 +109,12 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	budgets := &app.Budgets{Key: ring.Budget}
 	keeper := app.NewKeeper(nats, nats, budgets, log)
 	work, turns := app.WorkQueue{Dispatcher: dispatcher, Stats: app.NewWorkStats()}, app.NewWorkTurns()
-	operations := app.NewFold(budgets, dispatcher, keeper, work.Stats, turns)
+	accepting := &app.App{
+		Operations: nats, Projects: nats, Workers: conn, Turns: turns, Queue: dispatcher, Budgets: budgets,
+		Room: app.Room{Project: cfg.Limits.ProjectQueueDepth, All: cfg.Limits.QueueDepth},
+	}
+	builder := app.NewBuilder(accepting, conditions, log)
+	operations := app.NewFold(budgets, dispatcher, keeper, builder, work.Stats, turns)
 	if err := bus.Answer(requests, contract.VerbWorkLoad, work.Load); err != nil {
 		return err
 	}
@@ -120,8 +125,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	defer stopStreams()
 	table := &keyTable{url: cfg.DatabaseURL, ring: ring, conn: conn, log: log}
 	handler, err := httpapi.New(httpapi.Config{
-		App: &app.App{Operations: nats, Projects: nats, Workers: conn, Turns: turns, Queue: dispatcher, Budgets: budgets, Room: app.Room{Project: cfg.Limits.ProjectQueueDepth, All: cfg.Limits.QueueDepth}},
-		Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable, Limits: limiter, Streams: streams, Approvals: keeper, Work: work,
+		App: accepting, Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable, Limits: limiter, Streams: streams, Approvals: keeper, Work: work,
 		Keys: &app.Keys{Log: conn, Ring: ring, Uses: table, Pepper: pepper}, Ring: ring, LastKey: lastKey(conn), Proxies: proxies, Health: health, Version: service.Version(), Logger: log,
 		Heartbeat: cfg.Heartbeat, Stopping: stopping,
 	})
@@ -134,6 +138,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		health.Part(cfg.HTTPAddr),
 		service.Part{Name: "dispatcher", Run: dispatcher.Run},
 		service.Part{Name: "keeper", Run: keeper.Run},
+		service.Part{Name: "builder", Run: builder.Run},
 		service.Part{Name: "limiter", Run: limiter.Run},
 		service.Part{Name: "fold", Run: func(ctx context.Context) error { return fold(ctx, conn, operations, log) }},
 		service.Part{Name: "worker log", Run: func(ctx context.Context) error { return followWorkers(ctx, conn, dispatcher, log) }},

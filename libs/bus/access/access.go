@@ -77,7 +77,8 @@ func migrateUser() User {
 // nor delete, and reads none of them but that of API keys.
 func gatewayUser() User {
 	u := service(contract.ServiceGateway,
-		appends(contract.EntityOperation, "pending", "approval_requested", "approval_decided", "cancel_requested", "failed", "cancelled"),
+		// What is stepped and completed is builds.
+		appends(contract.EntityOperation, "pending", "stepped", "approval_requested", "approval_decided", "cancel_requested", "completed", "failed", "cancelled"),
 		appends(contract.EntityWorker, contract.TypeWorkerReady, contract.TypeWorkerDraining),
 		appends(contract.EntityKey, "created", "rotated", "budgeted", "renewed", "revoked"),
 		projects(contract.ConsumerKeys),

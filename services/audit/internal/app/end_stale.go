@@ -67,6 +67,9 @@ func (a *App) endLost(ctx context.Context) (ended int, _ error) {
 	a.missing.since = map[run]time.Time{}
 	var all error
 	for _, op := range running {
+		if op.Kind == contract.KindBuild {
+			continue // it has no lane, and a limit of time of its own
+		}
 		r := run{op.ID, op.Attempt}
 		there, err := a.onLane(ctx, op)
 		if err != nil {

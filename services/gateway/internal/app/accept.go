@@ -112,7 +112,7 @@ func (a *App) requireReady(ctx context.Context, op *contract.Operation) error {
 		return err
 	case project.State != contract.ProjectReady:
 		return &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("project %s is %s", op.Project, project.State)}
-	case op.Command.Agent != nil:
+	case op.Command != nil && op.Command.Agent != nil:
 		return a.Budgets.limit(op.Command.Agent, project, op.Key)
 	}
 	return nil
@@ -206,8 +206,9 @@ func encodeRequest(op contract.Operation) ([]byte, error) {
 		Kind, Project string
 		Command       *contract.Command
 		Spec          *contract.ProjectSpec
-		Work          *contract.Work `json:",omitempty"`
-	}{op.Kind, op.Project, op.Command, op.Spec, op.Work})
+		Work          *contract.Work  `json:",omitempty"`
+		Build         *contract.Build `json:",omitempty"`
+	}{op.Kind, op.Project, op.Command, op.Spec, op.Work, op.Build})
 	if err != nil {
 		return nil, fmt.Errorf("encode request: %w", err)
 	}

@@ -62,9 +62,10 @@ func NewDispatcher(lanes Lanes, limits domain.WorkLimits, log *slog.Logger) *Dis
 	return d
 }
 
-// Apply implements Reader. An operation that is held waits for nobody's turn.
+// Apply implements Reader. An operation that is held waits for nobody's turn, and a build
+// has no lane.
 func (d *Dispatcher) Apply(at time.Time, _ *contract.Operation, op contract.Operation) {
-	if op.Held {
+	if op.Held || op.Build != nil {
 		return
 	}
 	d.mu.Lock()

@@ -66,7 +66,11 @@ func essence(op contract.Operation) contract.Operation {
 		Held: op.Held, Approvals: op.Approvals,
 	}
 	if op.Work != nil {
-		slim.Work = &contract.Work{Priority: op.Work.Priority, RunAt: op.Work.RunAt, UniqueKey: op.Work.UniqueKey, Turn: op.Work.Turn}
+		slim.Work = &contract.Work{Priority: op.Work.Priority, RunAt: op.Work.RunAt, UniqueKey: op.Work.UniqueKey, Turn: op.Work.Turn, Step: op.Work.Step}
+	}
+	if op.Build != nil {
+		slim.StartedAt = op.StartedAt
+		slim.Build = &contract.Build{Timeout: op.Build.Timeout}
 	}
 	if op.Result != nil && op.Result.Usage != nil {
 		slim.Result = &contract.Result{Usage: op.Result.Usage}
