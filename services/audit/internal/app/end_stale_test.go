@@ -86,6 +86,22 @@ func round(t *testing.T, a *app.App, after time.Duration, want int) {
 	}
 }
 
+func TestABuildIsNotLostForHavingNoLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, a := newWorld()
+		w.put("build", contract.Running)
+		build := w.log["build"]
+		build.Kind, build.Lane, build.Build = contract.KindBuild, contract.Lane{}, &contract.Build{}
+		w.log["build"] = build
+		w.put("lost", contract.Running)
+		round(t, a, time.Second, 0)
+		round(t, a, 3*time.Minute, 1)
+		if w.log["build"].State != contract.Running || w.log["lost"].State != contract.Failed {
+			t.Errorf("the build is %s", w.log["build"].State)
+		}
+	})
+}
+
 func TestAnOperationThatDoesNotStartInADayExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, a := newWorld()
