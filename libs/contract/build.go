@@ -77,6 +77,8 @@ type BuildStep struct {
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
 	ExitCode   *int       `json:"exit_code,omitempty"`
 	Failure    *Failure   `json:"failure,omitempty"`
+	// Commit is what the repository was at, of a step with a verb of git.
+	Commit string `json:"commit,omitempty"`
 }
 
 // StepState is where a step of a build stands.
@@ -153,9 +155,11 @@ type Cache struct {
 
 // Artifact is a file that a piece of work left.
 type Artifact struct {
-	Path   string `json:"path"`   // in the workspace; that of a directory ends with ".tar"
-	Size   int64  `json:"size"`   // bytes
-	Digest string `json:"digest"` // "sha256:" and 64 hexadecimal digits
+	Path   string `json:"path"`           // in the workspace; that of a directory ends with ".tar"
+	Size   int64  `json:"size"`           // bytes
+	Digest string `json:"digest"`         // "sha256:" and 64 hexadecimal digits
+	Dir    bool   `json:"dir,omitempty"`  // it is the tar file of a directory
+	Exec   bool   `json:"exec,omitempty"` // it may be carried out
 }
 
 // Service is a program that runs beside the work, from before it starts to its end.

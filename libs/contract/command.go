@@ -91,6 +91,10 @@ type Deploy struct {
 	Rollout   []string `json:"rollout,omitempty"`   // what has to be ready afterwards, as "deployment/shop"
 }
 
+// GitResolve is the verb that tells which commit a ref of a repository is: for the steps
+// of builds that rdev itself adds.
+const GitResolve = "resolve"
+
 // Agent is a prompt for a coding agent.
 type Agent struct {
 	Provider string `json:"provider"` // claude-code, opencode, codex, gemini

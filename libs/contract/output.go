@@ -13,8 +13,9 @@ const MaxChunk = 64 << 10
 // Chunk is a piece of an operation's output. An agent's chunk is one
 // [AgentEvent] as JSON; the others are bytes as the command wrote them.
 type Chunk struct {
-	Stream string // stdout, stderr, agent
-	Offset int64  // bytes of stdout or stderr before Data; number of events before it for agent
+	Operation string // whose it is, set on reading
+	Stream    string // stdout, stderr, agent
+	Offset    int64  // bytes of stdout or stderr before Data; number of events before it for agent
 	// Cursor is where another executor goes on after this chunk: a position in the
 	// runner's spool, after its end for what was held back until then, or, of an agent,
 	// the number of chunks so far.

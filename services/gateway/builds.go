@@ -2,14 +2,10 @@ package gateway
 
 import (
 	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/services/gateway/internal/buildspec"
 )
 
-// conditions decides whether steps of builds run.
-func conditions(_ contract.BuildStep, _ map[string]string, needs map[string]contract.StepState) (bool, error) {
-	for _, state := range needs {
-		if state != contract.StepCompleted {
-			return false, nil
-		}
-	}
-	return true, nil
+// met decides whether a step of a build runs: see app.Condition.
+func met(step contract.BuildStep, params map[string]string, needs map[string]contract.StepState) (bool, error) {
+	return buildspec.Met(step.If, buildspec.Facts{Params: params, Matrix: step.Matrix, Needs: needs})
 }

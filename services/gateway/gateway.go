@@ -113,7 +113,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		Operations: nats, Projects: nats, Workers: conn, Turns: turns, Queue: dispatcher, Budgets: budgets,
 		Room: app.Room{Project: cfg.Limits.ProjectQueueDepth, All: cfg.Limits.QueueDepth},
 	}
-	builder := app.NewBuilder(accepting, conditions, log)
+	builder := app.NewBuilder(accepting, met, log)
 	operations := app.NewFold(budgets, dispatcher, keeper, builder, work.Stats, turns)
 	if err := bus.Answer(requests, contract.VerbWorkLoad, work.Load); err != nil {
 		return err

@@ -68,6 +68,9 @@ func finishStep(step *contract.BuildStep, state contract.StepState, at time.Time
 // endStep ends a step as its work did.
 func endStep(step *contract.BuildStep, op contract.Operation) {
 	step.State, step.FinishedAt, step.ExitCode, step.Failure = contract.StepState(op.State), op.FinishedAt, op.ExitCode, op.Failure
+	if op.Result != nil {
+		step.Commit = op.Result.Commit
+	}
 }
 
 // broke tells whether a step failed and the build with it.
@@ -168,7 +171,7 @@ func again(build *contract.Build, from func(step contract.BuildStep) bool) []con
 			}
 			anew[step.Of], changed = true, true
 			step.State, step.Operation, step.Reused, step.StartedAt, step.FinishedAt = contract.StepPending, "", false, nil, nil
-			step.ExitCode, step.Failure = nil, nil
+			step.ExitCode, step.Failure, step.Commit = nil, nil, ""
 		}
 	}
 	for i := range steps {

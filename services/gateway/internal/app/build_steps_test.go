@@ -263,3 +263,38 @@ func TestABuildOnceMoreRunsWhatDidNotComplete(t *testing.T) {
 		})
 	}
 }
+
+func TestAllStepsOfABuildSeeOneCommit(t *testing.T) {
+	shop, docs := contract.Repository{URL: "https://a/shop", Ref: "main"}, contract.Repository{URL: "https://a/docs"}
+	fixed := contract.Repository{URL: "https://a/shop", Ref: strings.Repeat("ab", 20)}
+	build := contract.Build{Steps: stepsOf("test lint:test docs pages alone none old old2")}
+	for i, of := range []*contract.Repository{&shop, &shop, &docs, &docs, {URL: "https://a/alone"}, nil, &fixed, &fixed} {
+		build.Steps[i].Repository = of
+	}
+	build.Steps[0].Command.Env, build.Steps[0].Command.Credentials = map[string]string{"A": "b"}, []string{"TOKEN"}
+	build = pinned(build)
+	var needs []string
+	for _, step := range build.Steps {
+		needs = append(needs, step.Name+":"+strings.Join(step.Needs, ","))
+	}
+	if got := strings.Join(needs, " "); got != "@checkout: @checkout-2: test:@checkout lint:@checkout,test docs:@checkout-2 pages:@checkout-2 alone: none: old: old2:" {
+		t.Fatalf("the steps are %s", got)
+	}
+	first := build.Steps[0].Command
+	if first.Git.URL != shop.URL || first.Git.Ref != "main" || first.Env["A"] != "b" || first.Credentials[0] != "TOKEN" {
+		t.Errorf("the first step does %+v", first)
+	}
+	op := ended(contract.Completed)
+	op.Result = &contract.Result{Commit: "c0ffee"}
+	build.Steps, _ = advance("b", &build, nil, false, time.Now(), met)
+	build.Steps, _ = advance("b", &build, map[string]contract.Operation{"@checkout": op}, false, time.Now(), met)
+	for name, want := range map[string]*contract.Repository{
+		"test": {URL: shop.URL, Ref: "c0ffee"}, "lint": {URL: shop.URL, Ref: "c0ffee"}, "docs": &docs, "alone": {URL: "https://a/alone"}, "none": nil, "old": &fixed,
+	} {
+		step, _ := build.Step(name)
+		got := workOf(contract.Operation{ID: "b", Build: &build}, *step).Work.Repository
+		if (got == nil) != (want == nil) || got != nil && *got != *want {
+			t.Errorf("%s is of %+v, want %+v", name, got, want)
+		}
+	}
+}

@@ -235,7 +235,7 @@ func workOf(build contract.Operation, step contract.BuildStep) WorkItem {
 	}
 	return WorkItem{
 		Project: build.Project, Kind: step.Kind, Command: command, Work: contract.Work{
-			Repository: step.Repository, Priority: build.Build.Priority, MaxAttempts: step.MaxAttempts, Backoff: step.Backoff,
+			Repository: commitOf(build.Build, step), Priority: build.Build.Priority, MaxAttempts: step.MaxAttempts, Backoff: step.Backoff,
 			Labels: build.Build.Labels, Step: &contract.StepOf{Build: build.ID, Step: step.Name}, Files: files, Services: step.Services,
 		},
 	}

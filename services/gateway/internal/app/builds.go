@@ -10,6 +10,10 @@ import (
 
 // RunBuild accepts a build: its steps run as soon as what they need is there.
 func (a *App) RunBuild(ctx context.Context, asker Asker, project string, build contract.Build) (Accepted, error) {
+	return a.acceptBuild(ctx, asker, project, pinned(build))
+}
+
+func (a *App) acceptBuild(ctx context.Context, asker Asker, project string, build contract.Build) (Accepted, error) {
 	return a.accept(ctx, asker, contract.Operation{Kind: contract.KindBuild, Project: project, Build: &build}, func(op *contract.Operation) error {
 		if err := a.requireRoom(contract.WorkLane(), project); err != nil {
 			return err
@@ -35,6 +39,9 @@ func (a *App) RerunBuild(ctx context.Context, asker Asker, old contract.Operatio
 		return Accepted{}, &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("build %s has not ended: it is %s", old.ID, old.State)}
 	}
 	from := func(step contract.BuildStep) bool {
+		if step.Command.Git != nil && step.Command.Git.Verb == contract.GitResolve {
+			return false // it stays at the commit that it was of
+		}
 		return which.All || which.From != "" && (step.Name == which.From || step.Of == which.From)
 	}
 	if which.From != "" && !slices.ContainsFunc(old.Build.Steps, from) {
@@ -51,7 +58,7 @@ func (a *App) RerunBuild(ctx context.Context, asker Asker, old contract.Operatio
 			Detail: fmt.Sprintf("build %s has completed: say from which step it is to run again, or that all of it is", old.ID),
 		}
 	}
-	return a.RunBuild(ctx, asker, old.Project, build)
+	return a.acceptBuild(ctx, asker, old.Project, build)
 }
 
 // NoBuild is the error of what is no build.

@@ -28,6 +28,7 @@ type Log interface {
 	History(ctx context.Context, entity, id string, upTo uint64) ([]bus.Event, error)
 	AwaitEnd(ctx context.Context, op contract.Operation) (contract.Operation, error)
 	FollowOutput(ctx context.Context, id string, how bus.Follow) (*bus.OutputFollower, error)
+	FollowBuild(ctx context.Context, id string, steps []string, how bus.Follow) (*bus.OutputFollower, error)
 	TailEvents(ctx context.Context, after uint64, interval time.Duration, emit func(bus.Event) error, idle func() error) error
 	LastEvent(ctx context.Context) (uint64, error)
 }
@@ -40,6 +41,8 @@ type Config struct {
 	Keys    *app.Keys
 	// Work is the work queue.
 	Work app.WorkQueue
+	// Files is where artifacts are.
+	Files Files
 	// Approvals is what waits for somebody's decision.
 	Approvals *app.Keeper
 	Ring      Ring
@@ -95,6 +98,7 @@ func New(cfg Config) (*chi.Mux, error) {
 	r.Get("/version", h.handle(0, checked(nil, h.getVersion)))
 	r.Get("/openapi.json", h.getSpec)
 	r.Get("/docs", h.getDocs)
+	r.Get("/builds/schema", h.getBuildSchema)
 
 	for _, route := range h.routes() {
 		r.Method(route.method, route.path, h.handle(route.timeout, h.authorized(route.scope, checked(route.query, route.handler))))

@@ -51,10 +51,21 @@ func writeOperation(w http.ResponseWriter, status int, op contract.Operation) {
 // nothing, and must not become part of a subject.
 func operationID(r *http.Request) (string, error) {
 	id := chi.URLParam(r, "id")
-	if !validate.IsID(id) {
+	if !isOperationID(id) {
 		return "", &contract.Error{Code: contract.CodeNotFound, Detail: fmt.Sprintf("there is no operation %q", id)}
 	}
 	return id, nil
+}
+
+// isOperationID tells whether an operation can have an id: a UUID, or that of a build and
+// the place of a step in it.
+func isOperationID(id string) bool {
+	const length = 36 // of a UUID
+	if len(id) <= length {
+		return validate.IsID(id)
+	}
+	place, err := strconv.ParseUint(id[length+1:], 10, 8)
+	return validate.IsID(id[:length]) && id[length] == '-' && err == nil && place > 0
 }
 
 // load reads an operation from the log, or from the audit once the log has

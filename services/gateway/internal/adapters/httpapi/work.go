@@ -124,7 +124,7 @@ func (h *handlers) listWork(w http.ResponseWriter, r *http.Request) error {
 // loadWork reads the work in the path, which the key may see.
 func (h *handlers) loadWork(ctx context.Context, r *http.Request) (contract.Operation, error) {
 	id := chi.URLParam(r, "work")
-	if !validate.IsID(id) {
+	if !isOperationID(id) {
 		return contract.Operation{}, app.NoWork(id)
 	}
 	op, err := h.load(ctx, id)

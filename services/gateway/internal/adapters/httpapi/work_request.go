@@ -63,18 +63,22 @@ const (
 
 // item checks the request, and is what it asks for at a time.
 func (w WorkRequest) item(now time.Time) (app.WorkItem, error) {
-	item := app.WorkItem{Project: w.Project, Kind: contract.WorkPrefix + w.Kind}
 	v := validate.New()
 	v.Required("kind", w.Kind)
 	v.OneOf("kind", w.Kind, contract.WorkKinds()...)
 	v.Required("project", w.Project)
 	v.Slug("project", w.Project)
-	item.Command = w.command(v)
-	item.Work = contract.Work{
+	item := app.WorkItem{Project: w.Project, Kind: contract.WorkPrefix + w.Kind, Command: w.command(v), Work: w.work(v, now)}
+	return item, v.Err()
+}
+
+// work is what the request says beside its command.
+func (w WorkRequest) work(v *validate.Validator, now time.Time) contract.Work {
+	work := contract.Work{
 		Priority: w.Priority, RunAt: w.RunAt, MaxAttempts: 1, Backoff: contract.Duration(contract.DefaultBackoff), Labels: w.Labels,
 		Repository: w.Repository, UniqueKey: w.UniqueKey, Delay: durationUpTo(v, "delay", w.Delay, maxDelay),
 	}
-	w.when(v, &item.Work, now)
+	w.when(v, &work, now)
 	v.MaxLen("unique_key", w.UniqueKey, maxLabel)
 	v.NoNUL("unique_key", w.UniqueKey)
 	if w.Repository != nil {
@@ -86,7 +90,7 @@ func (w WorkRequest) item(now time.Time) (app.WorkItem, error) {
 	for _, name := range slices.Sorted(maps.Keys(w.Labels)) {
 		v.Checkf("labels."+name, name != "" && len(name) <= maxLabel && len(w.Labels[name]) <= maxLabel, "must have a name, and at most %d bytes each for that and its value", maxLabel)
 	}
-	return item, v.Err()
+	return work
 }
 
 // command is what runs, checked as a command of a project is.

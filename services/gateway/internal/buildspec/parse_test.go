@@ -1,0 +1,181 @@
+package buildspec_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+func TestWhatIsNoSpecification(t *testing.T) {
+	const tooMany = " (line 0): the text comes to more than 50000 values, with what its aliases stand for\n"
+	laughs, merges := "a: &a [x, x, x, x, x, x, x, x, x, x]\n", "a: &a {x: y}\n"
+	for i := 'b'; i < 'k'; i++ {
+		merges += fmt.Sprintf("%c: &%c {<<: [%s]}\n", i, i, strings.Repeat(fmt.Sprintf("*%c, ", i-1), 9))
+		laughs += fmt.Sprintf("%c: &%c [%s]\n", i, i, strings.Repeat(fmt.Sprintf("*%c, ", i-1), 9))
+	}
+	for name, test := range map[string]struct{ text, want string }{
+		"nothing":         {"", " (line 0): the text is empty, and must have steps\n"},
+		"a comment":       {"# later\n", " (line 0): the text is empty, and must have steps\n"},
+		"null":            {"~", " (line 0): the text has no value; write one, or leave it out\n"},
+		"text":            {"steps", " (line 0): the text must be a mapping, not text\n"},
+		"a list":          {"- run: x", " (line 0): the text must be a mapping, not a list\n"},
+		"no UTF-8":        {"name: \xff", " (line 0): the text is not UTF-8\n"},
+		"too long":        {"# " + strings.Repeat("x", 64<<10), " (line 0): the text has more than 65536 bytes\n"},
+		"open":            {"name: a\nsteps: [\n\n", " (line 4): the text is not YAML: did not find expected node content\n"},
+		"tabs":            {"name: a\nsteps:\n\t- run: x\n", " (line 3): the text is not YAML: found character that cannot start any token\n"},
+		"a colon":         {"name: a\nsteps:\n  - name: b\n    run: echo a: b\n", " (line 4): the text is not YAML: mapping values are not allowed in this context\n"},
+		"indented":        {"name: a\nsteps:\n  - name: b\n   run: x\n", " (line 3): the text is not YAML: did not find expected '-' indicator\n"},
+		"no anchor":       {"env: *env", " (line 0): the text is not YAML: unknown anchor 'env' referenced\n"},
+		"two documents":   {"steps: []\n---\nsteps: []\n", " (line 2): the text has a second document, and must be one\n"},
+		"a second, wrong": {"steps: []\n---\nsteps: [\n", " (line 4): the text is not YAML: did not find expected node content\n"},
+		"no steps":        {"name: x\n", "steps (line 0): is required: what the build does, step by step\n"},
+		"itself":          {"env: &env {<<: *env}\nsteps: [{name: a, run: x}]", tooMany},
+		"itself, a list":  {"steps: &steps [*steps]", "steps[0] (line 1): must be a mapping, not a list\n"},
+		"laughs":          {laughs + "steps: *j", "a (line 1): is not a field that is known here\n"},
+		"merged laughs":   {merges + "steps: [{name: a, run: x, env: *j}]", tooMany},
+		"many laughs": {
+			"steps:\n - &a {name: a, run: x, secrets: &b [" + strings.Repeat("x,", 10000) + "]}\n" + strings.Repeat(" - *a\n", 99),
+			tooMany,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parse([]byte(test.text), nil)
+			if got := problems(t, err); !strings.HasPrefix(got, test.want) {
+				t.Errorf("got  %swant %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestParametersAreGiven(t *testing.T) {
+	text := []byte(`params:
+  TARGET: {default: staging, values: [staging, production]}
+  VERSION: {}
+steps:
+  - {name: image, image: {tags: ["shop:$VERSION"]}, if: "params.TARGET == 'staging'"}
+`)
+	for name, test := range map[string]struct {
+		params map[string]string
+		want   string
+	}{
+		"all":          {map[string]string{"TARGET": "production", "VERSION": "7"}, ""},
+		"the default":  {map[string]string{"VERSION": "7"}, ""},
+		"none":         {nil, "params.VERSION (line 3): has no default, and no value was given\n"},
+		"another":      {map[string]string{"VERSION": "7", "TRAGET": "x"}, "params.TRAGET (line 1): was given, and the build has no such parameter; did you mean \"TARGET\"?\n"},
+		"not a value":  {map[string]string{"VERSION": "7", "TARGET": "test"}, "params.TARGET (line 2): is \"test\", and must be one of staging, production\n"},
+		"what is none": {map[string]string{"VERSION": "7 8"}, "steps[0].image.tags[0] (line 5): is \"shop:7 8\", and must be a name of an image, as \"registry.example.com/shop:1.2\"\n"},
+		"a zero byte":  {map[string]string{"VERSION": "\x00"}, "params.VERSION (line 3): must be UTF-8 text without zero bytes\nsteps[0].image.tags[0] (line 5): must be UTF-8 text without zero bytes\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			build, err := parse(text, test.params)
+			if test.want != "" {
+				if diff := cmp.Diff(test.want, problems(t, err)); diff != "" {
+					t.Errorf("-want +got:\n%s", diff)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(problems(t, err))
+			}
+			want := map[string]string{"TARGET": "staging", "VERSION": "7"}
+			if given, ok := test.params["TARGET"]; ok {
+				want["TARGET"] = given
+			}
+			if diff := cmp.Diff(want, build.Params); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if diff := cmp.Diff(want, build.Steps[0].Command.Env); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestErrorsComeByLinesAndNotWithoutEnd(t *testing.T) {
+	text := "steps:\n" + strings.Repeat("  - {nme: a}\n", 60)
+	_, err := parse([]byte(text), nil)
+	problem, ok := errors.AsType[*contract.Error](err)
+	if !ok || len(problem.Fields) != 50 || problem.Detail != "the build has 120 errors, of which these are the first 50" {
+		t.Fatalf("got %v", err)
+	}
+	line := 0
+	for _, field := range problem.Fields {
+		if field.Line < line {
+			t.Errorf("line %d comes after line %d", field.Line, line)
+		}
+		line = field.Line
+	}
+	if _, err = parse([]byte("steps: []"), nil); err.Error() != "INVALID_REQUEST: the build has 1 error" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestBounds(t *testing.T) {
+	list := func(n int, item string) string {
+		var all []string
+		for i := range n {
+			all = append(all, fmt.Sprintf(item, i))
+		}
+		return strings.Join(all, ", ")
+	}
+	for name, test := range map[string]struct {
+		text, want string // an error of the one that is one more than allowed
+		most       int
+	}{
+		"steps":     {"steps: [%s]", "steps (line 1): has more than 100 steps", 100},
+		"secrets":   {"secrets: [%s]\nsteps: [{name: a, run: x}]", "secrets (line 1): has more than 50 items", 50},
+		"params":    {"params: {%s}\nsteps: [{name: a, run: x}]", "params (line 1): has more than 50 parameters", 50},
+		"labels":    {"labels: {%s}\nsteps: [{name: a, run: x}]", "labels (line 1): has more than 50", 50},
+		"axes":      {"steps: [{name: a, run: x, matrix: {%s}}]", "steps[0].matrix (line 1): has more than 5 names", 5},
+		"caches":    {"steps: [{name: a, run: x, cache: [%s]}]", "steps[0].cache (line 1): has more than 10 caches", 10},
+		"paths":     {"steps: [{name: a, run: x, cache: [{key: a, paths: [%s]}]}]", "steps[0].cache[0].paths (line 1): has more than 50 items", 50},
+		"artifacts": {"steps: [{name: a, run: x, artifacts: [%s]}]", "steps[0].artifacts (line 1): has more than 50 items", 50},
+		"services":  {"steps: [{name: a, run: x, services: [%s]}]", "steps[0].services (line 1): has more than 10 services", 10},
+		"tags":      {"steps: [{name: a, image: {tags: [%s]}}]", "steps[0].image.tags (line 1): has more than 50 items", 50},
+		"args":      {"steps: [{name: a, image: {tags: [a], args: {%s}}}]", "steps[0].image.args (line 1): has more than 50 arguments", 50},
+		"matrix":    {"steps: [{name: a, run: x, matrix: {A: [%s]}}]", "steps[0].matrix.A (line 1): has more than 100 items", 100},
+	} {
+		items := map[string]string{
+			"steps": "{name: a%d, run: x}", "secrets": "A%d", "params": "A%d: x", "labels": "a%d: x", "axes": "A%d: [x]", "caches": "{key: a%[1]d, paths: [~/a%[1]d]}",
+			"paths": "~/a%d", "artifacts": "a%d", "services": "{name: a%d, run: x}", "tags": "a%d", "args": "A%d: x", "matrix": "a%d",
+		}
+		t.Run(name, func(t *testing.T) {
+			if _, err := parse(fmt.Appendf(nil, test.text, list(test.most, items[name])), nil); err != nil {
+				t.Errorf("%d are refused: %s", test.most, problems(t, err))
+			}
+			_, err := parse(fmt.Appendf(nil, test.text, list(test.most+1, items[name])), nil)
+			if got := problems(t, err); !strings.HasPrefix(got, test.want) {
+				t.Errorf("got %swant %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestABuildFitsIntoItsEvents(t *testing.T) {
+	const step = `{name: a, matrix: {A: [%s]}, run: "%s"}`
+	letters := "a, b, c, d, e, f, g, h"
+	build, err := parse(fmt.Appendf(nil, "steps: ["+step+"]", letters, strings.Repeat("x", 31<<10)), nil)
+	if err != nil {
+		t.Fatal(problems(t, err))
+	}
+	encoded, err := json.Marshal(build)
+	if err != nil || len(encoded) > 256<<10 {
+		t.Errorf("%d bytes, %v", len(encoded), err)
+	}
+	_, err = parse(fmt.Appendf(nil, "steps: ["+step+"]", letters, strings.Repeat("x", 33<<10)), nil)
+	want := "steps (line 1): come to more than 262144 bytes, with all that they inherit and each of a matrix\n"
+	if got := problems(t, err); got != want {
+		t.Errorf("got %s", got)
+	}
+	text := "env: {A: " + strings.Repeat("x", 30<<10) + "}\nsteps: [{name: a, run: x, cache: [{key: " + strings.Repeat("$A", 100) + ", paths: [~/a]}]}]"
+	_, err = parse([]byte(text), nil)
+	if got := problems(t, err); got != "steps[0].cache[0].key (line 2): has more than 500 bytes, with the values of its variables\n" {
+		t.Errorf("got %s", got)
+	}
+}
