@@ -36,7 +36,7 @@ test: check ## run every test that needs no cluster
 
 .PHONY: test-race
 test-race: check ## run the tests of what is concurrent under the race detector
-	@CGO_ENABLED=1 go test -race ./libs/bus/... ./libs/service/... ./services/executor/internal/app/... ./services/gateway/...
+	@CGO_ENABLED=1 go test -race ./libs/blob/... ./libs/bus/... ./libs/service/... ./services/executor/internal/app/... ./services/gateway/...
 
 .PHONY: test-agents
 test-agents: check ## drive the real agent CLIs against a stub model (installs them into the cache)

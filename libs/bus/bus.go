@@ -33,7 +33,9 @@ type Conn struct {
 	instance string
 	trouble  *trouble
 	live     *hub
-	ends     shared[uint64] // by stream and filter
+	ends     shared[place] // by stream and filter
+	heads    shared[heads] // by what is followed, and from where
+	known    headsRead
 	loads    shared[loaded] // by id of the operation
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,14 +13,14 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// OutputSink takes what a follower of an operation sees. An error ends it. The
+// OutputSink takes what a follower of operations sees. An error ends it. The
 // operations are shared with other followers, and only for reading.
 type OutputSink interface {
 	Chunk(contract.Chunk) error
 	// State is the operation whenever it changes, and at the start.
 	State(*contract.Operation) error
-	// Gap says that chunks between two sequences are not kept any more.
-	Gap(after, before uint64) error
+	// Gap says that chunks of an operation between two sequences are not kept any more.
+	Gap(operation string, after, before uint64) error
 	// Idle comes when nothing else did for a while.
 	Idle() error
 	// End comes last, once all output was seen: the operation as it ended.
@@ -34,7 +35,8 @@ type Follow struct {
 	Once bool
 }
 
-// OutputFollower follows the output of one operation. It belongs to one caller.
+// OutputFollower follows an operation, and its output or that of its steps. It belongs
+// to one caller.
 //
 // Thousands of goroutines wait in Feed, so it takes and keeps operations by
 // reference: their stacks stay small.
@@ -42,12 +44,13 @@ type OutputFollower struct {
 	conn    *Conn
 	id      string
 	how     Follow
+	steps   bool // the output is that of steps
 	live    *reader
-	leave   func()
-	tail    tail
+	leave   []func()
+	out     merge
 	op      *contract.Operation // as it was seen last
 	sink    OutputSink
-	resumed bool // the first chunk after the cursor was seen
+	resumed bool // all that was stored when it began was seen
 }
 
 // FollowOutput finds an operation, whose output Feed then tells. One that the log
@@ -55,19 +58,31 @@ type OutputFollower struct {
 // ErrCursorExpired. The caller has to call Close.
 func (c *Conn) FollowOutput(ctx context.Context, id string, how Follow) (*OutputFollower, error) {
 	f := &OutputFollower{conn: c, id: id, how: how, live: newReader()}
-	f.tail = tail{
-		conn: c, stream: contract.StreamOutput, filter: contract.OutputSubject(id), last: how.After,
-		previous: func(_ uint64, h nats.Header) uint64 { return expectedLast(h) },
-		emit:     func(e entry) error { return f.sink.Chunk(chunkOf(e)) },
-		gap:      f.gap,
-	}
-	if err := f.join(); err != nil {
-		return nil, err
-	}
-	op, err := c.Load(ctx, id)
+	return f.found(ctx, []string{id})
+}
+
+// FollowBuild is FollowOutput of a build: the output is that of steps, which are named by
+// their operations. All of it is one stream with one cursor, in the order in which it was
+// stored. Where State says that a step has ended its output was told before, but for what
+// was stored when Feed began.
+func (c *Conn) FollowBuild(ctx context.Context, id string, steps []string, how Follow) (*OutputFollower, error) {
+	f := &OutputFollower{conn: c, id: id, how: how, live: newReader(), steps: true}
+	return f.found(ctx, steps)
+}
+
+// found is the follower once it has found the operation.
+func (f *OutputFollower) found(ctx context.Context, outputs []string) (*OutputFollower, error) {
+	f.out = newMerge(f.conn, outputs, f.how.After)
+	f.out.emit = func(e entry) error { return f.sink.Chunk(chunkOf(e)) }
+	f.out.gap = f.gap
+	err := f.join()
 	if err == nil {
+		var op contract.Operation
+		op, err = f.conn.Load(ctx, f.id)
 		f.op = &op
-		err = f.checkCursor(ctx, how.After)
+	}
+	if err == nil && f.how.After > 0 {
+		err = f.out.check(ctx)
 	}
 	if err != nil {
 		f.Close()
@@ -78,21 +93,26 @@ func (c *Conn) FollowOutput(ctx context.Context, id string, how Follow) (*Output
 
 // join has live receive the output, and what happens to the operation.
 func (f *OutputFollower) join() error {
-	leaveOutput, err := f.conn.live.join(contract.OutputSubject(f.id), "", f.live)
-	if err != nil {
-		return err
+	leave, err := f.conn.live.join(contract.SubjectEventLive, f.id, f.live)
+	for _, subject := range f.out.subjects {
+		if err != nil {
+			break
+		}
+		f.leave = append(f.leave, leave)
+		leave, err = f.conn.live.join(subject, "", f.live)
 	}
-	leaveStates, err := f.conn.live.join(contract.SubjectEventLive, f.id, f.live)
-	if err != nil {
-		leaveOutput()
-		return err
+	if err == nil {
+		f.leave = append(f.leave, leave)
 	}
-	f.leave = func() { leaveStates(); leaveOutput() }
-	return nil
+	return err
 }
 
 // Close lets go of what the follower holds.
-func (f *OutputFollower) Close() { f.leave() }
+func (f *OutputFollower) Close() {
+	for _, leave := range f.leave {
+		leave()
+	}
+}
 
 // Feed tells a sink the operation and its output after the cursor, each chunk
 // exactly once and in order, history and live alike, until the operation has
@@ -109,42 +129,11 @@ func (f *OutputFollower) Feed(ctx context.Context, sink OutputSink) error {
 	return f.run(ctx)
 }
 
-func (f *OutputFollower) gap(last, before uint64) error {
+func (f *OutputFollower) gap(subject string, last, before uint64) error {
 	if f.how.After > 0 && last == f.how.After && !f.resumed {
 		return fmt.Errorf("after %d comes %d: %w", f.how.After, before, ErrCursorExpired)
 	}
-	return f.sink.Gap(last+1, before-1)
-}
-
-// checkCursor refuses a cursor before anything is sent: one whose successor is
-// gone, or all of whose successors may be, for what is left of the stream begins
-// behind it and nothing of the operation is left.
-func (f *OutputFollower) checkCursor(ctx context.Context, after uint64) error {
-	if after == 0 {
-		return nil
-	}
-	newest, err := f.tail.newest(ctx)
-	if err != nil {
-		return err
-	}
-	if newest > after {
-		next, err := f.conn.successor(ctx, contract.StreamOutput, f.tail.filter, after)
-		if err == nil && expectedLast(next.Header) > after {
-			return fmt.Errorf("after %d comes %d: %w", after, next.Seq, ErrCursorExpired)
-		}
-		return nil // what cannot be read now is found missing later
-	}
-	if newest == after {
-		return nil
-	}
-	stream, err := f.conn.js.Stream(ctx, contract.StreamOutput)
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", contract.StreamOutput, err)
-	}
-	if first := stream.CachedInfo().State.FirstSeq; newest == 0 && first > after {
-		return fmt.Errorf("the output begins at %d: %w", first, ErrCursorExpired)
-	}
-	return nil
+	return f.sink.Gap(strings.TrimPrefix(subject, contract.SubjectOutput), last+1, before-1)
 }
 
 // run waits for what is new until the operation has ended.
@@ -172,24 +161,21 @@ func (f *OutputFollower) run(ctx context.Context) error {
 	return nil
 }
 
-// next takes a live message, and looks after the last of those that came whether
-// others were dropped.
+// next takes a live message, and looks after the last of those that came what there is
+// besides: chunks in between, and those that were dropped.
 func (f *OutputFollower) next(ctx context.Context, m *nats.Msg) error {
-	if err := f.take(ctx, m); err != nil {
+	if err := f.take(ctx, m); err != nil || len(f.live.ch) > 0 {
 		return err
 	}
-	if f.live.missed.Load() && len(f.live.ch) == 0 {
-		f.live.missed.Store(false)
+	if f.live.missed.Swap(false) {
 		return f.reload(ctx)
 	}
-	return nil
+	return f.out.settle(ctx)
 }
 
 func (f *OutputFollower) take(ctx context.Context, m *nats.Msg) error {
-	if m.Subject == f.tail.filter {
-		err := f.tail.offer(ctx, m)
-		f.resumed = true
-		return err
+	if strings.HasPrefix(m.Subject, contract.SubjectOutput) {
+		return f.out.offer(m)
 	}
 	seq, _ := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
 	event, err := eventOf(m.Header.Get("Nats-Subject"), seq, time.Time{}, m.Header, m.Data)
@@ -212,33 +198,37 @@ func (f *OutputFollower) reload(ctx context.Context) error {
 	}
 	if op.Seq > f.op.Seq {
 		f.op = &op
-		return f.tell(ctx, false)
+		if err := f.tell(ctx, false); err != nil || f.op.State.Ended() {
+			return err
+		}
 	}
 	return f.catchUp(ctx)
 }
 
 // tell passes the operation on, and at the beginning and the end the output: the
 // executor stores all of it before it ends an operation, so at its end the stream
-// has everything.
+// has everything. Of steps it has whenever one has ended.
 func (f *OutputFollower) tell(ctx context.Context, first bool) error {
 	ended := f.op.State.Ended()
-	if !ended {
+	if !ended && (first || !f.steps) {
 		if err := f.sink.State(f.op); err != nil || !first {
 			return err
 		}
 	}
-	if err := f.catchUp(ctx); err != nil || !ended {
+	if err := f.catchUp(ctx); err != nil {
 		return err
 	}
-	return f.sink.End(f.op)
+	switch {
+	case ended:
+		return f.sink.End(f.op)
+	case first:
+		return nil
+	}
+	return f.sink.State(f.op)
 }
 
 func (f *OutputFollower) catchUp(ctx context.Context) error {
-	newest, err := f.tail.newest(ctx)
-	if err != nil {
-		return err
-	}
-	err = f.tail.catchUp(ctx, newest)
+	err := f.out.catchUp(ctx)
 	f.resumed = true
 	return err
 }
@@ -286,8 +276,7 @@ func (c *Conn) TailEvents(ctx context.Context, after uint64, interval time.Durat
 	}
 	defer leave()
 	t := tail{
-		conn: c, stream: contract.StreamEvents, filter: contract.SubjectEventsAll, last: after,
-		previous: previousSeq,
+		conn: c, last: after,
 		emit: func(e entry) error {
 			event, err := eventOf(e.Subject, e.Seq, e.Time, e.Header, e.Data)
 			if err != nil {
@@ -302,11 +291,11 @@ func (c *Conn) TailEvents(ctx context.Context, after uint64, interval time.Durat
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for first := true; ; first = false {
-		newest, err := t.newest(ctx)
+		newest, err := c.awaitNewest(ctx, contract.StreamEvents, contract.SubjectEventsAll)
 		if err != nil {
 			return err
 		}
-		if err := t.catchUp(ctx, newest); err != nil {
+		if err := t.catchUp(ctx, newest.seq); err != nil {
 			return err
 		}
 		if first {

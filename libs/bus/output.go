@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -97,7 +98,8 @@ func chunkOf(e entry) contract.Chunk {
 	cursor, _ := strconv.ParseInt(e.Header.Get(contract.HeaderOutputCursor), 10, 64)
 	attempt, _ := strconv.Atoi(e.Header.Get(contract.HeaderAttempt))
 	return contract.Chunk{
-		Stream: e.Header.Get(contract.HeaderOutputStream), Offset: offset, Cursor: cursor, Attempt: attempt,
+		Operation: strings.TrimPrefix(e.Subject, contract.SubjectOutput),
+		Stream:    e.Header.Get(contract.HeaderOutputStream), Offset: offset, Cursor: cursor, Attempt: attempt,
 		Data: e.Data, Seq: e.Seq, Prev: expectedLast(e.Header),
 	}
 }

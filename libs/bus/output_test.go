@@ -38,7 +38,7 @@ func (r *reading) Chunk(c contract.Chunk) error {
 	return nil
 }
 func (r *reading) State(*contract.Operation) error  { return nil }
-func (r *reading) Gap(uint64, uint64) error         { r.gaps++; return nil }
+func (r *reading) Gap(string, uint64, uint64) error { r.gaps++; return nil }
 func (r *reading) Idle() error                      { return nil }
 func (r *reading) End(op *contract.Operation) error { r.end = op; return nil }
 

@@ -3,8 +3,6 @@ package bus
 import (
 	"context"
 	"errors"
-
-	"github.com/orchard9/rdev/libs/contract"
 )
 
 // errEnough ends a read.
@@ -16,8 +14,7 @@ var errEnough = errors.New("enough")
 func (c *Conn) ReadEvents(ctx context.Context, after, upTo uint64) ([]Event, error) {
 	var events []Event
 	t := tail{
-		conn: c, stream: contract.StreamEvents, filter: contract.SubjectEventsAll, last: after,
-		previous: previousSeq,
+		conn: c, last: after,
 		emit: func(e entry) error {
 			if e.Seq > upTo {
 				return errEnough

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -201,16 +202,17 @@ func (c OperationStepped) apply(o *Operation) {
 }
 
 // ArtifactsPrefix begins the keys of a project's artifacts in the store of files, which
-// go on with the digest.
-func ArtifactsPrefix(project string) string { return "artifacts/" + project }
+// go on with the digest; those of all projects where project is "".
+func ArtifactsPrefix(project string) string { return path.Join("artifacts", project) }
 
 // ArtifactKey is where the store of files has an artifact of a project.
 func ArtifactKey(project, digest string) string {
 	return ArtifactsPrefix(project) + "/" + strings.TrimPrefix(digest, "sha256:")
 }
 
-// CachesPrefix begins the keys of a project's caches in the store of files.
-func CachesPrefix(project string) string { return "caches/" + project }
+// CachesPrefix begins the keys of a project's caches in the store of files, those of all
+// projects where project is "".
+func CachesPrefix(project string) string { return path.Join("caches", project) }
 
 // CacheKey is where the store of files has a cache of a project.
 func CacheKey(project, key string) string {

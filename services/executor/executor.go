@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orchard9/rdev/libs/blob"
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/service"
@@ -61,6 +62,8 @@ type Config struct {
 	Path string `env:"EXECUTOR_PATH"`
 	// Readable are more directories that a confined command may read.
 	Readable []string `env:"EXECUTOR_READABLE"`
+	// Files is the store of what work leaves and finds.
+	Files blob.Settings
 
 	Lease contract.Lease `env:"-"` // contract.DefaultLease where zero
 }
@@ -108,13 +111,17 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 			return err
 		}
 	}
+	files, err := blob.Open(cfg.Files)
+	if err != nil {
+		return err
+	}
 	log.Info("serving", "instance", conn.Instance(), "slots", cfg.Slots)
 	return service.Run(ctx,
 		health.Part(cfg.HTTPAddr),
 		service.Part{Name: "commands", Run: func(ctx context.Context) error {
 			e := &app.Executor{
 				Operations: conn, Projects: conn, Workers: conn, Signals: conn, Output: output{conn}, Runtime: runtime,
-				Vault: secrets, Log: log, Stopping: ctx,
+				Vault: secrets, Files: files, Log: log, Stopping: ctx,
 				Settings: app.Settings{
 					Instance: conn.Instance(), Lease: cfg.Lease, Timeout: cfg.Timeout, Silence: cfg.AgentSilence,
 					Grace: cfg.Grace, Progress: cfg.Progress, MaxOutput: cfg.MaxOutput, EndRunsOnStop: cfg.EndRunsOnStop,

@@ -123,10 +123,10 @@ type printed struct{ strings.Builder }
 
 func (p *printed) Chunk(c contract.Chunk) error { _, err := p.Write(c.Data); return err }
 
-func (*printed) State(*contract.Operation) error { return nil }
-func (*printed) Gap(uint64, uint64) error        { return errors.New("a gap") }
-func (*printed) Idle() error                     { return nil }
-func (*printed) End(*contract.Operation) error   { return nil }
+func (*printed) State(*contract.Operation) error  { return nil }
+func (*printed) Gap(string, uint64, uint64) error { return errors.New("a gap") }
+func (*printed) Idle() error                      { return nil }
+func (*printed) End(*contract.Operation) error    { return nil }
 
 func script(text string) contract.Command {
 	return contract.Command{Shell: &contract.Shell{Script: text}}
@@ -182,6 +182,29 @@ func TestGitVerbsWorkOnARealRepository(t *testing.T) {
 	_, diff := do(contract.Git{Verb: "diff", Paths: []string{"a.txt"}})
 	if !strings.Contains(diff, "+two") {
 		t.Errorf("diff:\n%s", diff)
+	}
+}
+
+func TestARefIsTheCommitThatACheckoutWouldHave(t *testing.T) {
+	w := newWorld(t)
+	testkit.Serve(t, executor.Run, w.config())
+	origin := filepath.Join(filepath.Dir(w.workspace), "origin")
+	setUp := exec.CommandContext(t.Context(), "sh", "-euc", `git init -q -b main "$1"; cd "$1"
+export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b.c GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b.c
+git commit -q --allow-empty -m one; git tag -a v1 -m v1; git commit -q --allow-empty -m two; git rev-parse v1^{commit} main; chmod -R a+rX ..`, "sh", origin)
+	out, err := setUp.CombinedOutput()
+	commits := strings.Fields(string(out))
+	if err != nil || len(commits) != 2 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for ref, want := range map[string]string{"": commits[1], "main": commits[1], "v1": commits[0], commits[0]: commits[0]} {
+		op, out := w.ended(w.ask(contract.KindGit, contract.Command{Git: &contract.Git{Verb: contract.GitResolve, URL: "file://" + origin, Ref: ref}}))
+		if op.State != contract.Completed || op.Result == nil || op.Result.Commit != want {
+			t.Errorf("%q is %s, %+v, want %s\n%s", ref, op.State, op.Result, want, out)
+		}
+	}
+	if op, _ := w.ended(w.ask(contract.KindGit, contract.Command{Git: &contract.Git{Verb: contract.GitResolve, URL: "file://" + origin, Ref: "none"}})); op.State != contract.Failed {
+		t.Errorf("a ref that is not there is %s, %+v", op.State, op.Result)
 	}
 }
 

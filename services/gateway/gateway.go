@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orchard9/rdev/libs/blob"
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/database"
@@ -43,6 +44,8 @@ type Config struct {
 	// as "10.0.0.0/8".
 	TrustedProxies []string `env:"GATEWAY_TRUSTED_PROXIES"`
 	Limits         Limits
+	// Files is the store of what builds leave and find.
+	Files blob.Settings
 
 	Listener  net.Listener  `env:"-"` // instead of Addr
 	Heartbeat time.Duration `env:"-"` // of quiet streams, 15 s where zero. For tests
@@ -121,11 +124,15 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	limiter := app.NewLimiter(nats, conn.Instance(), app.Rates{Key: cfg.Limits.KeyRate, Project: cfg.Limits.ProjectRate, All: cfg.Limits.Rate}, log)
 	streams := app.NewStreams(cfg.Limits.Streams, cfg.Limits.AllStreams)
 	measure(metrics, dispatcher, limiter, streams)
+	files, err := blob.Open(cfg.Files)
+	if err != nil {
+		return err
+	}
 	stopping, stopStreams := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopStreams()
 	table := &keyTable{url: cfg.DatabaseURL, ring: ring, conn: conn, log: log}
 	handler, err := httpapi.New(httpapi.Config{
-		App: accepting, Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable, Limits: limiter, Streams: streams, Approvals: keeper, Work: work,
+		App: accepting, Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable, Limits: limiter, Streams: streams, Approvals: keeper, Work: work, Files: files,
 		Keys: &app.Keys{Log: conn, Ring: ring, Uses: table, Pepper: pepper}, Ring: ring, LastKey: lastKey(conn), Proxies: proxies, Health: health, Version: service.Version(), Logger: log,
 		Heartbeat: cfg.Heartbeat, Stopping: stopping,
 	})

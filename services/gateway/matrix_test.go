@@ -37,6 +37,16 @@ var allowed = map[string]string{
 	"GET /work/{work}":                                         "work:read",
 	"POST /work/{work}/cancel":                                 "work:write",
 	"POST /work/{work}/retry":                                  "work:write",
+	"POST /builds":                                             "work:write",
+	"GET /builds":                                              "work:read",
+	"GET /builds/{build}":                                      "work:read",
+	"POST /builds/{build}/cancel":                              "work:write",
+	"POST /builds/{build}/rerun":                               "work:write",
+	"GET /builds/{build}/artifacts":                            "work:read",
+	"GET /operations/{id}/artifacts":                           "operations:read",
+	"GET /operations/{id}/artifacts/*":                         "operations:read",
+	"GET /builds/{build}/output":                               "operations:read",
+	"GET /builds/{build}/output/ws":                            "operations:read",
 	"GET /workers":                                             "work:read",
 	"POST /workers/{worker}/drain":                             "admin",
 	"POST /workers/{worker}/resume":                            "admin",
@@ -75,7 +85,7 @@ var allowed = map[string]string{
 }
 
 // open are the calls that need no key.
-var open = []string{"GET /health", "GET /ready", "GET /version", "GET /openapi.json", "GET /docs"}
+var open = []string{"GET /health", "GET /ready", "GET /version", "GET /openapi.json", "GET /docs", "GET /builds/schema"}
 
 // matrixWorld is a gateway with a project, an operation of it, and neighbors that
 // answer nothing, fast.
@@ -86,7 +96,7 @@ func matrixWorld(t *testing.T) (w *world, ask func(route, key string, header map
 	op := w.run("shop")
 	w.begin(op.ID)
 	w.complete(op.ID)
-	work := w.queue("shop", "")
+	work, build := w.queue("shop", ""), w.build("shop", "steps: [{name: test, run: make}]")
 	const webhook = "0192f0c1-2d3e-7a4b-8c5d-6e7f8a9b0c1d"
 	none := &contract.Error{Code: contract.CodeNotFound, Detail: "there is none"}
 	serve(w, contract.ServiceNotifier, contract.VerbGetWebhook, func(g contract.GetWebhook) (contract.Webhook, error) {
@@ -106,7 +116,7 @@ func matrixWorld(t *testing.T) (w *world, ask func(route, key string, header map
 	absent(contract.ServiceAudit, contract.VerbListOperations, contract.VerbGetOperation, contract.VerbOperationHistory)
 	absent(contract.ServiceExecutor, contract.VerbAgents)
 	absent(contract.ServiceProvisioner, contract.VerbListProjects, contract.VerbListCredentials, contract.VerbDeleteCredential, contract.VerbRotateMaster, contract.VerbSetBudget)
-	fill := strings.NewReplacer("{project}", "shop", "{id}", op.ID, "{work}", work.ID, "{worker}", "none", "{webhook}", webhook, "{delivery}", "e1", "{key}", unknownID, "{approval}", contract.ApprovalStart, "{name}", "TOKEN")
+	fill := strings.NewReplacer("{project}", "shop", "{id}", op.ID, "{work}", work.ID, "{build}", build.ID, "{worker}", "none", "{webhook}", webhook, "{delivery}", "e1", "{key}", unknownID, "{approval}", contract.ApprovalStart, "{name}", "TOKEN")
 	return w, func(route, key string, header map[string]string) answer {
 		method, path, _ := strings.Cut(route, " ")
 		return w.peek(call{method: method, path: fill.Replace(path), key: key, body: "{", header: header})
@@ -216,7 +226,7 @@ func TestAKeyOfOtherProjectsOpensNothingOfAProject(t *testing.T) {
 	for route := range allowed {
 		_, path, _ := strings.Cut(route, " ")
 		whole := strings.HasPrefix(path, "/credentials") || path == "/vault/rotate-master"
-		ofProject := strings.Contains(path, "{project}") || strings.Contains(path, "{id}") || strings.Contains(path, "{work}")
+		ofProject := strings.Contains(path, "{project}") || strings.Contains(path, "{id}") || strings.Contains(path, "{work}") || strings.Contains(path, "{build}")
 		for name, key := range map[string]string{"own": own, "pattern": pattern, "foreign": foreign} {
 			var want contract.Code
 			if whole && route != "PUT /credentials/{name}" || ofProject && name == "foreign" {
@@ -237,6 +247,8 @@ func TestAKeyOfOtherProjectsOpensNothingOfAProject(t *testing.T) {
 		{method: http.MethodGet, path: "/operations?project=blog"},
 		{path: "/work", body: `{"kind":"test","project":"blog","argv":["true"]}`},
 		{method: http.MethodGet, path: "/work?project=blog"},
+		{path: "/builds", body: `{"project":"blog","spec":{"steps":[{"name":"test","run":"make"}]}}`},
+		{method: http.MethodGet, path: "/builds?project=blog"},
 		{method: http.MethodGet, path: "/work/stats?project=blog"},
 	} {
 		c.key = own

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orchard9/rdev/libs/blob"
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/database"
@@ -39,6 +40,12 @@ type Config struct {
 	Workers Workers
 	// MasterKey opens the vault.
 	MasterKey MasterKey
+	// Files is the store of what builds leave and find.
+	Files blob.Settings
+	// ArtifactsAge is for how long artifacts are kept, CachesAge for how long caches are
+	// that nobody writes again; 0 for ever.
+	ArtifactsAge time.Duration `env:"PROVISIONER_ARTIFACTS_AGE" envDefault:"2160h"`
+	CachesAge    time.Duration `env:"PROVISIONER_CACHES_AGE" envDefault:"720h"`
 	// HTTPAddr serves /health, /ready and /metrics to operators; not served where empty.
 	HTTPAddr string `env:"PROVISIONER_HTTP_ADDR"`
 
@@ -88,6 +95,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 
+	files, err := blob.Open(cfg.Files)
+	if err != nil {
+		return err
+	}
+
 	projects := postgres.Projects{Pool: pool}
 	a := &app.App{
 		Operations:  conn,
@@ -95,6 +107,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		Open:        audit.Operations{Bus: conn},
 		Workspaces:  workspaces,
 		Credentials: postgres.Credentials{Pool: pool},
+		Files:       files,
 		View:        projects,
 		Log:         projectLog{conn},
 		Lease:       cfg.Lease,
@@ -113,6 +126,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		}},
 		service.Part{Name: "workers", Run: workers},
 		service.Part{Name: "renewals", Run: func(ctx context.Context) error { return bus.RunRenewals(ctx, log, a.RenewProjects) }},
+		service.Part{Name: "files", Run: func(ctx context.Context) error {
+			return database.Alone(ctx, pool, "store of files", log, func(ctx context.Context) error { return cfg.sweepFiles(ctx, a, log) })
+		}},
 		service.Part{Name: "requests", Run: func(ctx context.Context) error { return answer(ctx, conn, a, vault, log) }},
 		service.Part{Name: "commands", Run: func(ctx context.Context) error { return work(ctx, conn, a, log) }},
 	)
@@ -137,6 +153,31 @@ func work(ctx context.Context, conn *bus.Conn, a *app.App, log *slog.Logger) err
 		}
 		return err
 	})
+}
+
+// sweepEvery is how often what is too old is looked for in the store of files.
+const sweepEvery = time.Hour
+
+// sweepFiles deletes what is too old until ctx is done.
+func (cfg Config) sweepFiles(ctx context.Context, a *app.App, log *slog.Logger) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		removed, err := a.SweepFiles(ctx, app.FilesAge{Artifacts: cfg.ArtifactsAge, Caches: cfg.CachesAge})
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			log.Warn("old files are deleted in the next round", "removed", removed, "error", err)
+		case removed > 0:
+			log.Info("old files deleted", "removed", removed)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // projectLog implements app.Log.

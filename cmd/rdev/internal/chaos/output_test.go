@@ -36,7 +36,7 @@ func (o *output) Chunk(c contract.Chunk) error {
 func (o *output) State(*contract.Operation) error { return nil }
 
 // Gap implements bus.OutputSink.
-func (o *output) Gap(after, before uint64) error {
+func (o *output) Gap(_ string, after, before uint64) error {
 	return fmt.Errorf("a gap from %d to %d", after, before)
 }
 

@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/orchard9/rdev/libs/blob"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/gateway"
 )
@@ -21,6 +23,7 @@ import (
 // home is $RDEV_HOME.
 //
 //	api-key         the first key, 0600
+//	files/          what builds leave and find, unless RDEV_FILES says where
 //	key-pepper      under which API keys are hashed, 0600
 //	master-key      of the vault: what it encrypted is lost without it, 0600
 //	nats-password   of the user rdev, 0600
@@ -87,6 +90,20 @@ func (h home) masterKey() (path string, err error) {
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
 	return h.path(name), h.write(name, []byte(base64.StdEncoding.EncodeToString(random)+"\n"))
+}
+
+// files is where builds keep files: in a directory of the home, unless the settings
+// say where.
+func (h home) files(settings blob.Settings) (blob.Settings, error) {
+	if settings.URL != "" {
+		return settings, nil
+	}
+	path, err := filepath.Abs(h.path("files"))
+	if err != nil {
+		return settings, fmt.Errorf("RDEV_HOME: %w", err)
+	}
+	settings.URL = (&url.URL{Scheme: "file", Path: path}).String()
+	return settings, nil
 }
 
 // write replaces a file in one step, so that nobody reads half of it, not even

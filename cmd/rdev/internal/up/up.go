@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/orchard9/rdev/libs/blob"
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/envutil"
@@ -35,6 +36,9 @@ type Config struct {
 	Path     string `env:"PATH"`                                       // of commands, unless EXECUTOR_PATH says otherwise
 
 	WebhookAllow string `env:"RDEV_WEBHOOK_ALLOW"` // private networks that webhooks may reach, CIDR list
+
+	// Files is where builds keep files; the directory files in Home where it names none.
+	Files blob.Settings
 
 	// Runtime is where projects are: local for directories of this machine, kube for
 	// pods of a cluster that this machine reaches, as Pods says.
@@ -64,6 +68,12 @@ var ErrRunning = errors.New("rdev is up already")
 // stopDatabase bounds the stop of PostgreSQL.
 const stopDatabase = 20 * time.Second
 
+// For how long what builds leave and find is kept.
+const (
+	artifactsAge = 90 * 24 * time.Hour
+	cachesAge    = 30 * 24 * time.Hour
+)
+
 // Run starts everything, calls ready once it answers, and runs until ctx is
 // done or a part of it ends. What it started has ended when it returns.
 func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (err error) {
@@ -88,6 +98,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 		return err
 	}
 	if _, err := home.secret("key-pepper"); err != nil {
+		return err
+	}
+	if cfg.Files, err = home.files(cfg.Files); err != nil {
 		return err
 	}
 	database, err := startPostgres(ctx, cfg, home, log)
@@ -142,6 +155,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 // services are the five, in the order of their start: the gateway is the last
 // to start and the first to stop.
 func (cfg Config) services(home home, server *natsServer, database *postgres, gatewayConfig gateway.Config, log *slog.Logger) ([]service.Part, error) {
+	gatewayConfig.Files = cfg.Files
 	notifierConfig, err := envutil.LoadFrom[notifier.Config](map[string]string{
 		"NOTIFIER_DATABASE_URL": database.as(contract.ServiceNotifier), "RDEV_WEBHOOK_ALLOW": cfg.WebhookAllow,
 	})
@@ -157,8 +171,9 @@ func (cfg Config) services(home home, server *natsServer, database *postgres, ga
 	provisionerConfig := provisioner.Config{
 		NATS: server.as(contract.ServiceProvisioner), DatabaseURL: database.as(contract.ServiceProvisioner),
 		Workspaces: home.path("workspaces"), Lease: cfg.Lease, Runtime: cfg.Runtime, Pods: cfg.Pods, MasterKey: provisioner.MasterKey{File: masterKey},
+		Files: cfg.Files, ArtifactsAge: artifactsAge, CachesAge: cachesAge,
 	}
-	cfg.Executor.Runtime = cfg.Runtime
+	cfg.Executor.Runtime, cfg.Executor.Files = cfg.Runtime, cfg.Files
 	cfg.Executor.NATS, cfg.Executor.Lease = server.as(contract.ServiceExecutor), cfg.Lease
 	cfg.Executor.Runner, cfg.Executor.EndRunsOnStop, cfg.Executor.WorkersDir = cfg.Runner, true, home.path("workers")
 	if cfg.Executor.Path == "" && cfg.Runtime != contract.RuntimeKube {

@@ -80,31 +80,32 @@ func (a *attempt) run(ctx context.Context, p plan) (ending, error) {
 			p.spec.Env = append(p.spec.Env, name+"="+values[name]) // the last of a name wins
 		}
 	}
-	if err := a.startOrJoin(ctx, p.spec); err != nil {
-		return ending{}, err
-	}
 	return a.follow(ctx, p)
 }
 
 // errNeverStarted is returned for a run that is not wanted any more.
 var errNeverStarted = errors.New("it was cancelled before it started")
 
-// startOrJoin has the run of this operation run under this attempt's token.
-func (a *attempt) startOrJoin(ctx context.Context, spec domain.RunSpec) error {
-	if a.takesOver() {
-		err := a.Runtime.Adopt(ctx, spec.RunRef)
+// startOrJoin has the run of this operation run under this attempt's token, with its
+// files.
+func (w *watch) startOrJoin() error {
+	if w.takesOver() {
+		err := w.Runtime.Adopt(w.ctx, w.ref)
 		if err == nil || !errors.Is(err, domain.ErrNoRun) {
 			return err
 		}
-		if a.op.CancelRequested {
+		if w.op.CancelRequested {
 			return errNeverStarted
 		}
 	}
-	return a.Runtime.Start(ctx, spec)
+	if err := w.bring(); err != nil {
+		return err
+	}
+	return w.Runtime.Start(w.ctx, w.plan.spec)
 }
 
-// follow relays the output of the run until it has ended, while a watch keeps
-// the lease and ends the run where it has to.
+// follow has the run start, relays its output until it has ended and keeps its files,
+// while a watch keeps the lease and ends the run where it has to.
 func (a *attempt) follow(ctx context.Context, p plan) (ending, error) {
 	out, err := a.Output.OpenOutput(ctx, a.op)
 	if err != nil {
@@ -120,26 +121,38 @@ func (a *attempt) follow(ctx context.Context, p plan) (ending, error) {
 	if err := w.start(follow); err != nil {
 		return ending{}, err
 	}
+	how, err := w.follow(ctx)
+	if without, ok := errors.AsType[*withoutFiles](err); ok {
+		return without.how, nil
+	}
+	if cause := context.Cause(follow); err != nil && cause != nil {
+		err = fmt.Errorf("%w (%w)", cause, err)
+	}
+	return how, err
+}
 
-	from := r.from()
-	exit, err := a.Runtime.Attach(follow, p.spec.RunRef, from, func(f domain.Frame) error {
-		err := r.take(follow, f)
+// follow is that of an attempt, once it is watched.
+func (w *watch) follow(ctx context.Context) (ending, error) {
+	if err := w.startOrJoin(); err != nil {
+		return ending{}, err
+	}
+	w.live()
+	exit, err := w.Runtime.Attach(w.ctx, w.ref, w.relay.from(), func(f domain.Frame) error {
+		err := w.relay.take(w.ctx, f)
 		w.heard()
 		return err
 	})
 	if err == nil {
-		err = r.flush(follow)
+		err = w.relay.flush(w.ctx)
 	}
-	if err == nil {
-		// Nothing stops it any more: what the watch asked for is final from here.
-		detach(nil)
-		w.wait()
-		return r.finish(ctx, exit, w.stopped())
+	if err != nil {
+		return ending{}, err
 	}
-	if cause := context.Cause(follow); cause != nil {
-		err = fmt.Errorf("%w (%w)", cause, err)
+	how, err := w.relay.finish(ctx, exit, w.over())
+	if err == nil && how.state == contract.Completed {
+		how, err = w.keep(how)
 	}
-	return ending{}, err
+	return how, err
 }
 
 // plan is what a command comes down to.

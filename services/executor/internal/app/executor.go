@@ -50,6 +50,7 @@ type Executor struct {
 	Signals    Signals
 	Runtime    Runtime
 	Vault      Vault
+	Files      Files
 	Settings   Settings
 	Log        *slog.Logger
 	// Stopping is done when the executor is told to stop.

@@ -29,12 +29,18 @@ type world struct {
 	// cleaning is called when a run is cleaned, where it is set.
 	cleaning func()
 	inputs   []string
+	// starting is called when a run is started, where it is set.
+	starting func()
 
 	inputErr error
 
 	renewErr error
 	loadErr  error
 	renewed  int
+
+	yard
+	shelf  shelf
+	others map[string]contract.Operation // by id
 
 	vault  func(contract.Operation) (map[string]string, error)
 	opened int
@@ -74,7 +80,7 @@ func newWorld(t *testing.T, cmd contract.Command, p program) (*world, *app.Execu
 	op.Seq = 1
 	w.op = op
 	e := &app.Executor{
-		Operations: w, Projects: w, Workers: w, Output: w, Signals: w, Runtime: w, Vault: w,
+		Operations: w, Projects: w, Workers: w, Output: w, Signals: w, Runtime: w, Vault: w, Files: &w.shelf,
 		Log: slog.New(slog.DiscardHandler), Stopping: t.Context(),
 		Settings: app.Settings{
 			Instance: "test", Lease: contract.DefaultLease(), Timeout: time.Hour, Silence: 5 * time.Minute,
@@ -96,9 +102,15 @@ func (w *world) Open(_ context.Context, op contract.Operation) (map[string]strin
 	return w.vault(op)
 }
 
-func (w *world) Load(context.Context, string) (contract.Operation, error) {
+func (w *world) Load(_ context.Context, id string) (contract.Operation, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if other, ok := w.others[id]; ok {
+		return other, nil
+	}
+	if id != w.op.ID {
+		return contract.Operation{}, contract.ErrNotFound
+	}
 	return w.op, w.loadErr
 }
 
@@ -180,6 +192,9 @@ func (w *world) Start(_ context.Context, spec domain.RunSpec) error {
 	w.env, w.spec = spec.Env, spec
 	if spec.Token != w.op.Seq {
 		return fmt.Errorf("token %d, want the running event's %d", spec.Token, w.op.Seq)
+	}
+	if w.starting != nil {
+		w.starting()
 	}
 	return nil
 }

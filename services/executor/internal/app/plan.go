@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -42,6 +43,9 @@ func planFor(op contract.Operation, home string) (p plan, problem string) {
 	p.spec.Dir = cmd.Workdir
 	if op.Work != nil && op.Work.Repository != nil {
 		p.spec.Argv, p.spec.Dir = checkedOut(*op.Work.Repository, cmd.Workdir, p.spec.Argv), ""
+	}
+	if op.Work != nil && len(op.Work.Files.Inputs) > 0 {
+		p.spec.Env = append(p.spec.Env, "RDEV_INPUTS="+domain.InputsOf(home))
 	}
 	if op.Traceparent != "" {
 		p.spec.Env = append(p.spec.Env, "TRACEPARENT="+op.Traceparent)
@@ -86,7 +90,10 @@ func checkedOut(from contract.Repository, dir string, argv []string) []string {
 const (
 	gitHead = `git rev-parse -q --verify HEAD >/dev/null || exit 0
 printf 'HEAD is %s on %s\n' "$(git rev-parse HEAD)" "$(git symbolic-ref -q --short HEAD || echo detached)"`
-	gitClone    = `url=$1; shift; git clone "$@" -- "$url" . && ` + gitHead
+	gitClone = `url=$1; shift; git clone "$@" -- "$url" . && ` + gitHead
+	// Of the repository no more is fetched than the commit itself, where the server can do that.
+	gitResolve = `url=$1 ref=$2; git init -q . && git fetch -q --depth=1 --filter=tree:0 -- "$url" "$ref" </dev/null || exit
+printf 'HEAD is %s on %s\n' "$(git rev-parse 'FETCH_HEAD^{commit}')" "$ref"`
 	gitCheckout = `git checkout "$@" -- && ` + gitHead
 	gitCommit   = `message=$1; author=$2; shift 2; git add -A -- "$@" || exit
 if git diff --cached --quiet; then echo 'nothing to commit'; else
@@ -112,6 +119,8 @@ func gitArgv(g contract.Git) []string {
 			args = append(args, "--depth="+strconv.Itoa(g.Depth))
 		}
 		return script(gitClone, args...)
+	case contract.GitResolve:
+		return script(gitResolve, g.URL, cmp.Or(g.Ref, "HEAD"))
 	case "checkout":
 		if g.Create {
 			return script(gitCheckout, "-b", g.Ref)

@@ -7,6 +7,7 @@ package app
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -91,6 +92,40 @@ type Runtime interface {
 	Cancel(ctx context.Context, ref domain.RunRef, grace time.Duration) error
 	// List tells the runs of a project that still have something on disk.
 	List(ctx context.Context, project contract.Project) ([]domain.RunRef, error)
-	// Clean removes what is kept of an ended run.
+	// Clean removes what is kept of an ended run, and what was prepared for one that never
+	// started.
 	Clean(ctx context.Context, ref domain.RunRef) error
+
+	RunFiles
+}
+
+// RunFiles is how files come into the place of a fresh run before it starts, and out of
+// it when it has ended. An older token gets domain.ErrStaleToken, and a connection that
+// is cut is made again inside: whatever was to be read or taken is from its start.
+type RunFiles interface {
+	// Prepare has the place to itself and empties it, as Start does, which then leaves
+	// what was placed. A second one of the same token changes nothing.
+	Prepare(ctx context.Context, ref domain.RunRef) error
+	// Place puts the files that open opens below the home of a run that was prepared and
+	// has not started: all of them or, with a *domain.FilesError, none. What open and its
+	// stream return as an error is returned.
+	Place(ctx context.Context, ref domain.RunRef, at domain.Placing, open func(context.Context) (io.ReadCloser, error)) error
+	// Artifacts has take read the files of the workspace that patterns match, in the order
+	// of their paths. They are whole, and all, only where Artifacts returns no error: a
+	// *domain.FilesError where they cannot be kept, as where a pattern matches nothing.
+	Artifacts(ctx context.Context, ref domain.RunRef, patterns []string, take func(domain.Kept, io.Reader) error) error
+	// Cache has take read what there is of some paths of the home, in the form
+	// domain.FormTarZstd. It is whole only where take read its end.
+	Cache(ctx context.Context, ref domain.RunRef, paths []string, take func(io.Reader) error) error
+}
+
+// Files is the store of files.
+type Files interface {
+	// Put stores all of a stream under a key, in place of what is there.
+	Put(ctx context.Context, key string, r io.Reader) (size int64, digest string, err error)
+	// PutByDigest stores all of a stream under prefix/ and the hexadecimal digits of its
+	// digest.
+	PutByDigest(ctx context.Context, prefix string, r io.Reader) (size int64, digest string, err error)
+	// Get opens what is stored under a key, or returns contract.ErrNotFound.
+	Get(ctx context.Context, key string) (body io.ReadCloser, size int64, err error)
 }

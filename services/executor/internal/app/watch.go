@@ -33,8 +33,8 @@ const (
 	stopShutdown  stopReason = "shutdown"
 )
 
-// watch keeps the lease of an attempt, and ends its run when it has to be: on a
-// cancel, a limit, or the executor's own end. It lives until ctx is done.
+// watch keeps the lease of an attempt, and ends its run, or what moves its files, when that
+// has to be: on a cancel, a limit, or the executor's own end. It lives until ctx is done.
 type watch struct {
 	*attempt
 	ref    domain.RunRef
@@ -48,7 +48,9 @@ type watch struct {
 	glance      chan struct{} // asks for a look at the operation
 	mu          sync.Mutex
 	why         stop
-	now         contract.Operation // as it was seen last
+	now         contract.Operation      // as it was seen last
+	lives       bool                    // the run does, as far as is known
+	halt        context.CancelCauseFunc // ends what moves files, nil where nothing does
 	done        sync.WaitGroup
 }
 
@@ -68,13 +70,6 @@ func (w *watch) heard() {
 			}
 		})
 	}
-}
-
-// stopped tells why the run was ended, the first reason of several.
-func (w *watch) stopped() stop {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.why
 }
 
 func (w *watch) wait() { w.done.Wait() }
@@ -236,7 +231,7 @@ func (w *watch) tell(ctx context.Context, told *contract.Result) {
 // for somebody's decision counts for none.
 func (w *watch) exceeded(now time.Time) stop {
 	w.mu.Lock()
-	waited, waits := time.Duration(w.now.Waited), w.now.WaitsSince
+	waited, waits, lives := time.Duration(w.now.Waited), w.now.WaitsSince, w.lives
 	w.mu.Unlock()
 	if waits != nil {
 		waited += now.Sub(*waits)
@@ -252,7 +247,7 @@ func (w *watch) exceeded(now time.Time) stop {
 	if started != nil && now.Sub(*started)-waited > timeout {
 		return stop{reason: stopTimeout, words: fmt.Sprintf("still running after %s", timeout)}
 	}
-	if w.plan.agent == nil {
+	if w.plan.agent == nil || !lives {
 		return stop{}
 	}
 	silence := w.plan.silence
@@ -265,7 +260,7 @@ func (w *watch) exceeded(now time.Time) stop {
 	return w.plan.agent.exceeded(w.relay, now)
 }
 
-// end stops the run, once. It does not wait: that the run has ended is seen by
+// end stops the run, or what moves its files, once. It does not wait: that the run has ended is seen by
 // whoever follows it.
 func (w *watch) end(why stop) {
 	w.mu.Lock()
@@ -273,8 +268,12 @@ func (w *watch) end(why stop) {
 	if first {
 		w.why = why
 	}
+	lives, halt := w.lives, w.halt
 	w.mu.Unlock()
-	if first {
+	if first && halt != nil {
+		halt(errHalted)
+	}
+	if first && lives {
 		w.done.Go(w.cancelRun)
 	}
 }

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -78,7 +77,7 @@ func attach(ctx context.Context, c *call, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return gone(err)
 	}
-	return sendEnd(out, wire.Reply{Status: &status})
+	return wire.SendEnd(out, wire.Reply{Status: &status})
 }
 
 // follow sends until the run has ended.
@@ -199,20 +198,6 @@ func (f *follower) beat() error {
 	var frame [wire.HeaderSize]byte
 	wire.Header{Stream: wire.StreamBeat, Time: time.Now()}.Put(frame[:])
 	_, err := f.out.Write(frame[:])
-	return err
-}
-
-func sendEnd(out io.Writer, reply wire.Reply) error {
-	if len(reply.Message) > wire.MaxPayload/8 {
-		reply.Message = reply.Message[:wire.MaxPayload/8]
-	}
-	text, err := json.Marshal(reply)
-	if err != nil {
-		return err
-	}
-	frame := make([]byte, wire.HeaderSize, wire.HeaderSize+len(text))
-	wire.Header{Stream: wire.StreamEnd, Length: len(text), Time: time.Now()}.Put(frame)
-	_, err = out.Write(append(frame, text...))
 	return err
 }
 

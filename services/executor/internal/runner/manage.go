@@ -88,18 +88,12 @@ func list(c *call) (wire.Reply, error) {
 	return reply, err
 }
 
-// clean removes what is kept of a run that has ended.
+// clean removes what is kept of a run that has ended, and what was prepared for one that
+// never started.
 func clean(ctx context.Context, c *call) error {
 	run, err := fenced(c, func(run *store.Run) error {
-		lives, err := supervisorLives(run)
-		if err != nil {
+		if err := hasEnded(run); err != nil {
 			return err
-		}
-		if lives {
-			// One that has told how it ended is about to go; settle waits for that.
-			if status, err := run.Status(); err != nil || status == nil {
-				return errors.Join(errRunning, err)
-			}
 		}
 		if err := errors.Join(settle(ctx, run), empty(c.empty)); err != nil {
 			return err
@@ -107,7 +101,7 @@ func clean(ctx context.Context, c *call) error {
 		return c.root.Remove(c.id)
 	})
 	if errors.Is(err, store.ErrNoRun) {
-		return nil
+		return unprepare(c)
 	}
 	if err != nil {
 		return err

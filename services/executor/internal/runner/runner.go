@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/orchard9/rdev/services/executor/internal/domain"
 	"github.com/orchard9/rdev/services/executor/internal/runner/confine"
 	"github.com/orchard9/rdev/services/executor/internal/runner/session"
 	"github.com/orchard9/rdev/services/executor/internal/runner/store"
@@ -24,9 +25,9 @@ import (
 )
 
 // Main carries out the subcommand of a command line without the program's name
-// and returns the exit code. It prints one line of JSON, a wire.Reply; attach
-// sends frames instead, the last of which holds the reply, for as long as its
-// standard input is open: that is how it learns that its caller has gone. serve
+// and returns the exit code. It prints one line of JSON, a wire.Reply; attach and
+// collect send frames instead, the last of which holds the reply, for as long as their
+// standard input is open: that is how they learn that their caller has gone. serve
 // carries out the others for as long as its own is open. idle prints nothing: it
 // is what a container of a project does by itself.
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -72,16 +73,20 @@ func serve(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error
 // carryOut carries out a subcommand that a caller may give, and returns its exit
 // code.
 func carryOut(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == "attach" {
+	if len(args) > 0 && (args[0] == "attach" || args[0] == "collect") {
 		c, err := parse(args)
-		if err == nil {
+		switch {
+		case err != nil:
+		case args[0] == "attach":
 			err = attach(ctx, c, stdin, stdout)
+		default:
+			err = collect(ctx, c, stdin, stdout)
 		}
 		if errors.Is(err, errCallerGone) {
 			return 0 // and would take any last word for an answer to something else
 		}
 		if reply := refusal(err); reply.Fault != "" {
-			_ = sendEnd(stdout, reply) // a caller that went just now cannot be told
+			_ = wire.SendEnd(stdout, reply) // a caller that went just now cannot be told
 			return reply.Fault.ExitCode()
 		}
 		return 0
@@ -107,6 +112,10 @@ func short(ctx context.Context, args []string, stdin io.Reader) (wire.Reply, err
 		return wire.Reply{}, err
 	}
 	switch args[0] {
+	case "prepare":
+		return prepare(ctx, c)
+	case "place":
+		return wire.Reply{}, place(c, stdin)
 	case "start":
 		return start(ctx, c, stdin)
 	case "adopt":
@@ -134,6 +143,9 @@ type call struct {
 	grace time.Duration
 	end   bool // close the input
 	empty []string
+	make  []string
+	dir   string // the home
+	at    domain.Placing
 }
 
 var errInvalid = errors.New("invalid arguments")
@@ -155,6 +167,15 @@ func parse(args []string) (*call, error) {
 		c.empty = append(c.empty, dir)
 		return nil
 	})
+	flags.Func("make", "directory that is made where it is missing", func(dir string) error {
+		c.make = append(c.make, dir)
+		return nil
+	})
+	flags.StringVar(&c.dir, "dir", "", "directory below which files are placed")
+	flags.StringVar(&c.at.At, "at", ".", "where, relative to it")
+	flags.StringVar((*string)(&c.at.Form), "form", "", "what comes: file, tar or tar.zst")
+	flags.BoolVar(&c.at.Exec, "exec", false, "the file may be carried out")
+	flags.Int64Var(&c.at.Limit, "limit", 0, "bytes of all files")
 	if err := flags.Parse(args[1:]); err != nil {
 		return nil, fmt.Errorf("%w: %w", errInvalid, err)
 	}
@@ -175,6 +196,9 @@ func refusal(err error) wire.Reply {
 		return wire.Reply{}
 	}
 	reply := wire.Reply{Fault: wire.FaultInternal, Message: err.Error()}
+	if broken, ok := errors.AsType[*domain.FilesError](err); ok {
+		return wire.Reply{Fault: wire.FaultFiles, Message: broken.Reason}
+	}
 	switch {
 	case errors.Is(err, errStale):
 		reply.Fault = wire.FaultStaleToken
@@ -182,6 +206,8 @@ func refusal(err error) wire.Reply {
 		reply.Fault = wire.FaultNoRun
 	case errors.Is(err, errRunning):
 		reply.Fault = wire.FaultRunning
+	case errors.Is(err, errNotPrepared):
+		reply.Fault = wire.FaultNotPrepared
 	case errors.Is(err, errInputClosed):
 		reply.Fault = wire.FaultInputClosed
 	case errors.Is(err, errInvalid), errors.Is(err, store.ErrInvalidID), errors.Is(err, store.ErrRelative), errors.Is(err, errNoFrame):

@@ -228,6 +228,8 @@ func TestRefusalsHaveTheirExitCodes(t *testing.T) {
 		"cancel -run a -root " + root:         wire.FaultNoRun,
 		"input -run a -token 1 -root " + root: wire.FaultNoRun,
 		"clean -run a -root " + root:          "",
+		"place -run a -root " + root:          wire.FaultNotPrepared,
+		"prepare -run ../a -root " + root:     wire.FaultInvalid,
 		"list -root " + root:                  "",
 	} {
 		var out bytes.Buffer

@@ -21,7 +21,8 @@ const superviseCommand = "supervise"
 
 var errStale = errors.New("a newer token holds the workspace")
 
-// start starts a run. A second start with the same token finds the first.
+// start starts a run. A second start with the same token finds the first, and a first one
+// what that has prepared.
 func start(ctx context.Context, c *call, stdin io.Reader) (wire.Reply, error) {
 	var spec wire.Spec
 	if err := json.NewDecoder(stdin).Decode(&spec); err != nil {
@@ -45,7 +46,11 @@ func start(ctx context.Context, c *call, stdin io.Reader) (wire.Reply, error) {
 		return wire.Reply{Existing: existing}, err
 	}
 	if len(spec.Empty) > 0 {
-		if err := errors.Join(empty(spec.Empty), forgetOthers(c)); err != nil {
+		prepared, err := c.root.Prepared()
+		if err == nil && prepared != c.prepared() {
+			err = emptied(c, spec.Empty)
+		}
+		if err != nil {
 			return wire.Reply{}, fmt.Errorf("start run %s: %w", c.id, err)
 		}
 	}

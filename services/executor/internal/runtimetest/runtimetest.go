@@ -33,7 +33,7 @@ type New func(t *testing.T) (app.Runtime, contract.Project)
 // Run tests a runtime.
 func Run(t *testing.T, newRuntime New) {
 	t.Helper()
-	for _, group := range [][]testCase{outputCases(), endCases(), cancelCases(), cutCases(), fenceCases(), inputCases(), freshCases()} {
+	for _, group := range [][]testCase{outputCases(), endCases(), cancelCases(), cutCases(), fenceCases(), inputCases(), freshCases(), filesCases()} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
 				if !c.alone {
@@ -220,8 +220,8 @@ func (b *bench) killSupervisor(ref domain.RunRef) bool {
 	return killAll(pids)
 }
 
-// killReader ends the runner that sends a run's output, and tells whether there
-// was one.
+// killReader ends the runner that sends a run's output, or moves its files, and tells
+// whether there was one.
 func (b *bench) killReader(ref domain.RunRef) bool {
 	serving := b.processesWith("cmdline", func(args []string) bool { return slices.Contains(args, "serve") })
 	return killAll(slices.DeleteFunc(serving, func(pid int) bool {

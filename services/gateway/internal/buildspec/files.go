@@ -70,15 +70,21 @@ func (p *parser) artifacts(at string, s step) []string {
 	if !p.unique(at, s.Artifacts, maxArtifacts) {
 		return nil
 	}
+	var all []string
 	for i, pattern := range s.Artifacts {
 		where := fmt.Sprintf("%s[%d]", at, i)
-		if p.relative(where, pattern) {
-			if _, err := path.Match(pattern, ""); err != nil {
-				p.wrongAt(where, "is not a pattern: a [ has no ]")
-			}
+		clean := path.Clean(pattern)
+		_, err := path.Match(clean, "")
+		switch {
+		case !p.relative(where, pattern):
+		case clean == ".":
+			p.wrongAt(where, "must be files of the workspace, not all of it")
+		case err != nil:
+			p.wrongAt(where, "is not a pattern: a [ has no ]")
 		}
+		all = append(all, clean)
 	}
-	return s.Artifacts
+	return all
 }
 
 func (p *parser) services(at string, s step) []contract.Service {
@@ -105,9 +111,7 @@ func (p *parser) services(at string, s step) []contract.Service {
 		p.text(one+".run", written.Run, maxText)
 		p.text(one+".ready", written.Ready, maxText)
 		switch {
-		case written.Ready == "" && p.written(one+".ready"):
-			p.wrongAt(one+".ready", "must not be empty")
-		case written.Ready == "" && written.Within != "":
+		case written.Within != "" && !p.written(one+".ready"):
 			p.wrongAt(one+".within", "is for services that say with ready when they can be used")
 		case written.Within != "":
 			service.Within = p.duration(one+".within", written.Within, time.Second, maxWithin)

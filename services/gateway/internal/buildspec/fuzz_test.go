@@ -119,7 +119,7 @@ func check(t *testing.T, build contract.Build) {
 
 // FuzzJSON: a text arrives as it is, however JSON writes it.
 func FuzzJSON(f *testing.F) {
-	for _, text := range []string{"a", "\n", "\u2028\u0085\ufeff\x7f", "🚀", "\"\\/", "$", "\\u0041", "<<", "# a: b"} {
+	for _, text := range []string{"a", "\n", "\u2028\u0085\ufeff\x7f", "🚀", "\"\\/", "$", "\\u0041", "<<", "# a: b", "\u008b\uffff\U0001ffff"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -179,3 +179,39 @@ func TestABuildFitsIntoItsEvents(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func TestWhatIsTooLong(t *testing.T) {
+	long := strings.Repeat("ä", 2000)
+	for name, test := range map[string]struct{ text, want string }{
+		"name":        {"name: " + strings.Repeat("ä", 201) + "\nsteps: [{name: a, run: x}]", "name (line 1): must have at most 200 characters\n"},
+		"field":       {"steps: [{name: a, run: x, " + long[:300] + ": x}]", "steps[0] (line 1): has a name of more than 200 bytes\n"},
+		"need":        {"steps: [{name: a, run: x, needs: [" + long + "]}]", "steps[0].needs[0] (line 1): names \"" + strings.Repeat("ä", 196) + "…\n"},
+		"needs":       {"steps: [{name: a, run: x, needs: [" + strings.Repeat("b,", 101) + "]}]", "steps[0].needs (line 1): has more than 100 names\n"},
+		"condition":   {"steps: [{name: a, run: x, if: \"'" + long + "' == 'a'\"}]", "steps[0].if (line 1): has more than 2000 bytes\n"},
+		"matrix":      {"steps: [{name: a, run: x}, {name: b, run: x, matrix: {A: [" + hundred() + "]}}]", "steps (line 1): come to more than 100, with each of a matrix\n"},
+		"suggestions": {"steps: [{name: a, run: x, " + unknown(150) + "}]", "steps[0].nameA0 (line 1): is not a field that is known here; did you mean \"name\"?\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parse([]byte(test.text), nil)
+			if got := problems(t, err); !strings.HasPrefix(got, test.want) {
+				t.Errorf("got %swant %s", got, test.want)
+			}
+		})
+	}
+}
+
+func hundred() string {
+	var all []string
+	for i := range 100 {
+		all = append(all, fmt.Sprint(i))
+	}
+	return strings.Join(all, ",")
+}
+
+func unknown(n int) string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf("nameA%d: x", i))
+	}
+	return strings.Join(all, ",")
+}

@@ -38,7 +38,7 @@ func (r *reader) value(node *yaml.Node, path string, into reflect.Value, option 
 	if !ok {
 		return false
 	}
-	if reads, ok := into.Addr().Interface().(special); ok {
+	if reads, ok := reflect.TypeAssert[special](into.Addr()); ok {
 		return reads.read(r, node, path)
 	}
 	if isNull(node) {

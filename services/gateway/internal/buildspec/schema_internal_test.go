@@ -98,9 +98,9 @@ func TestTheSchemaHasEveryFieldAndNoOther(t *testing.T) {
 		if string(object.Additional) != "false" {
 			t.Errorf("%s may have other fields", path)
 		}
-		for i := range form.NumField() {
-			name, _, _ := strings.Cut(form.Field(i).Tag.Get("yaml"), ",")
-			same(path+"."+name, object.Properties[name], form.Field(i).Type)
+		for field := range form.Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+			same(path+"."+name, object.Properties[name], field.Type)
 		}
 	}
 	same("build", root, reflect.TypeFor[spec]())

@@ -8,10 +8,10 @@ import (
 
 // read implements special.
 func (p *program) read(r *reader, node *yaml.Node, path string) bool {
-	switch {
-	case node.Kind == yaml.SequenceNode:
+	switch node.Kind {
+	case yaml.SequenceNode:
 		return r.value(node, path, reflect.ValueOf(&p.Argv).Elem(), asScalar)
-	case node.Kind == yaml.ScalarNode:
+	case yaml.ScalarNode:
 		return r.value(node, path, reflect.ValueOf(&p.Script).Elem(), "")
 	}
 	r.wrongAt(path, "must be a script, or a list: a program with its arguments")

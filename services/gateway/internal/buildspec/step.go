@@ -122,8 +122,6 @@ func (f sources) path(field string) string {
 		return field
 	case "argv", "script":
 		word = "run"
-	case "credentials":
-		word = "secrets"
 	case "max_attempts":
 		word = "attempts"
 	}

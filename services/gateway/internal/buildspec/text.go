@@ -81,7 +81,7 @@ func jsonAsYAML(text []byte) []byte {
 		case r == '\\':
 			size = 2
 			out.Write(text[:size])
-		case r == 0x7f, r == 0x85, r == 0x2028, r == 0x2029, r == 0xfeff:
+		case r >= 0x7f && r < 0xa0, r == 0x2028, r == 0x2029, r == 0xfeff, r == 0xfffe, r == 0xffff:
 			_, _ = fmt.Fprintf(&out, `\u%04X`, r)
 		default:
 			out.Write(text[:size])

@@ -17,6 +17,7 @@ type App struct {
 	Open        OpenOperations
 	Workspaces  Workspaces
 	Credentials ProjectCredentials
+	Files       Files
 	View        View
 	Log         Log
 	Lease       contract.Lease

@@ -115,6 +115,13 @@ func (n nobody) Open(context.Context, string, uint64) ([]contract.Operation, err
 	return nil, n.err
 }
 
+// noFiles is a store that nobody put anything into.
+type noFiles struct{}
+
+func (noFiles) Sweep(context.Context, string, time.Time) (int, error) { return 0, nil }
+
+func (noFiles) DeleteAll(context.Context, string) error { return nil }
+
 // noCredentials are of no project.
 type noCredentials struct{}
 
@@ -141,7 +148,7 @@ func setUp(kind string) (*app.App, *log, *disk) {
 		l.project = &contract.Project{Slug: "shop", State: contract.ProjectReady, Operation: "earlier"}
 		d.there = true
 	}
-	return &app.App{Operations: l, Projects: l, Open: nobody{}, Workspaces: d, Credentials: noCredentials{}, Lease: contract.DefaultLease(), Instance: "p1"}, l, d
+	return &app.App{Operations: l, Projects: l, Open: nobody{}, Workspaces: d, Credentials: noCredentials{}, Files: noFiles{}, Lease: contract.DefaultLease(), Instance: "p1"}, l, d
 }
 
 func TestALongStepIsKeptAliveByHeartbeats(t *testing.T) {

@@ -41,9 +41,12 @@ func (a *App) deleteProject(ctx context.Context, op contract.Operation, w *watch
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	// From here on there is nothing left to save by a cancel. The credentials go
+	// From here on there is nothing left to save by a cancel. Credentials and files go
 	// before the slug is free: the next project of that name must not find them.
 	if err := a.Credentials.Forget(ctx, op.Project); err != nil {
+		return nil, fmt.Errorf("delete project %s: %w", op.Project, err)
+	}
+	if err := a.forgetFiles(ctx, op.Project); err != nil {
 		return nil, fmt.Errorf("delete project %s: %w", op.Project, err)
 	}
 	_, err = a.Projects.UpdateProject(ctx, op.Project, func(now *contract.Project) (string, contract.Project, error) {

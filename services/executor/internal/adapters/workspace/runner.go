@@ -3,11 +3,13 @@ package workspace
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/executor/internal/domain"
 	"github.com/orchard9/rdev/services/executor/internal/runner/client"
+	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
 )
 
 // Runner is all of app.Runtime but Start, by way of rdev-runner: a runtime
@@ -30,11 +32,17 @@ func (r Runner) Private(ref domain.RunRef, dirs Directories) []string {
 
 // Client drives the runner of a run's workspace.
 func (r Runner) Client(ref domain.RunRef) (*client.Client, error) {
+	c, _, err := r.place(ref)
+	return c, err
+}
+
+// place is Client, with the directories beside the workspace.
+func (r Runner) place(ref domain.RunRef) (*client.Client, Directories, error) {
 	dirs, err := DirectoriesOf(ref)
 	if err != nil {
-		return nil, fmt.Errorf("run %s: %w", ref.ID, err)
+		return nil, Directories{}, fmt.Errorf("run %s: %w", ref.ID, err)
 	}
-	return client.New(r.Exec(ref), dirs.State), nil
+	return client.New(r.Exec(ref), dirs.State), dirs, nil
 }
 
 // Adopt implements app.Runtime.
@@ -85,13 +93,46 @@ func (r Runner) List(ctx context.Context, project contract.Project) ([]domain.Ru
 
 // Clean implements app.Runtime.
 func (r Runner) Clean(ctx context.Context, ref domain.RunRef) error {
+	c, dirs, err := r.place(ref)
+	if err != nil {
+		return err
+	}
+	return c.Clean(ctx, ref, r.Private(ref, dirs))
+}
+
+// Prepare implements app.Runtime.
+func (r Runner) Prepare(ctx context.Context, ref domain.RunRef) error {
+	c, dirs, err := r.place(ref)
+	if err != nil {
+		return err
+	}
+	return c.Prepare(ctx, ref, []string{ref.Workspace, dirs.Home, dirs.Tmp}, r.Private(ref, dirs))
+}
+
+// Place implements app.Runtime.
+func (r Runner) Place(ctx context.Context, ref domain.RunRef, at domain.Placing, open func(context.Context) (io.ReadCloser, error)) error {
+	c, dirs, err := r.place(ref)
+	if err != nil {
+		return err
+	}
+	return c.Place(ctx, ref, dirs.Home, at, open)
+}
+
+// Artifacts implements app.Runtime.
+func (r Runner) Artifacts(ctx context.Context, ref domain.RunRef, patterns []string, take func(domain.Kept, io.Reader) error) error {
 	c, err := r.Client(ref)
 	if err != nil {
 		return err
 	}
-	dirs, err := DirectoriesOf(ref)
+	want := wire.Selection{Dir: ref.Workspace, Paths: patterns, Most: contract.MaxArtifacts, Limit: contract.MaxArtifactBytes}
+	return c.Artifacts(ctx, ref, want, take)
+}
+
+// Cache implements app.Runtime.
+func (r Runner) Cache(ctx context.Context, ref domain.RunRef, paths []string, take func(io.Reader) error) error {
+	c, dirs, err := r.place(ref)
 	if err != nil {
-		return fmt.Errorf("run %s: %w", ref.ID, err)
+		return err
 	}
-	return c.Clean(ctx, ref, r.Private(ref, dirs))
+	return c.Cache(ctx, ref, wire.Selection{Dir: dirs.Home, Paths: paths, Limit: contract.MaxCacheBytes}, take)
 }

@@ -91,6 +91,19 @@ func (c *Client) List(ctx context.Context, like domain.RunRef) ([]domain.RunRef,
 	return refs, nil
 }
 
+// Prepare has some directories made and emptied for a run that has files. See app.Runtime.
+func (c *Client) Prepare(ctx context.Context, ref domain.RunRef, made, empty []string) error {
+	args := c.args("prepare", ref)
+	for _, dir := range made {
+		args = append(args, "-make", dir)
+	}
+	for _, dir := range empty {
+		args = append(args, "-empty", dir)
+	}
+	_, err := c.call(ctx, tries, replyWithin, args, nil)
+	return err
+}
+
 // Clean removes what is kept of an ended run, and what is in some directories. See
 // app.Runtime.
 func (c *Client) Clean(ctx context.Context, ref domain.RunRef, empty []string) error {
@@ -121,23 +134,39 @@ func (c *Client) args(command string, ref domain.RunRef) []string {
 // call carries out a short subcommand and reads its reply. Where none comes, it
 // is carried out again.
 func (c *Client) call(ctx context.Context, tries int, within time.Duration, args []string, stdin []byte) (wire.Reply, error) {
+	var reply wire.Reply
+	err := again(ctx, tries, args, func() (bool, error) {
+		var err error
+		if reply, err = c.callOnce(ctx, within, args, stdin); err != nil {
+			return false, err
+		}
+		return true, refused(reply)
+	})
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	return reply, nil
+}
+
+// again carries out a subcommand until once says that what came of it is final, so many
+// times at most.
+func again(ctx context.Context, tries int, args []string, once func() (final bool, err error)) error {
 	what := strings.Join(slices.Concat([]string{"runner"}, args), " ")
 	pause := firstPause
 	for {
-		reply, err := c.callOnce(ctx, within, args, stdin)
-		if err == nil {
-			if err = refused(reply); err == nil {
-				return reply, nil
-			}
-			return wire.Reply{}, fmt.Errorf("%s: %w", what, err)
-		}
+		final, err := once()
 		tries--
-		if hopeless(err) || tries == 0 || ctx.Err() != nil {
-			return wire.Reply{}, fmt.Errorf("%s: %w", what, err)
+		switch {
+		case err == nil:
+			return nil
+		case !final && ctx.Err() != nil:
+			return fmt.Errorf("%s: %w: %w", what, ctx.Err(), err)
+		case final, tries == 0, hopeless(err):
+			return fmt.Errorf("%s: %w", what, err)
 		}
 		select {
 		case <-ctx.Done():
-			return wire.Reply{}, ctx.Err()
+			return ctx.Err()
 		case <-time.After(pause):
 			pause = min(3*pause, longestPause)
 		}
@@ -175,6 +204,8 @@ func refused(reply wire.Reply) error {
 		return fmt.Errorf("%w: %s", domain.ErrNoRun, reply.Message)
 	case wire.FaultInputClosed:
 		return domain.ErrInputClosed
+	case wire.FaultFiles:
+		return &domain.FilesError{Reason: reply.Message}
 	default:
 		return fmt.Errorf("%w: %s: %s", ErrRunner, reply.Fault, reply.Message)
 	}

@@ -81,7 +81,9 @@ func carry(stream *yamux.Stream, args []string, stdin io.Reader, stdout io.Write
 		_, _ = io.Copy(stream, stdin) // what is missing, the runner finds out
 		_ = stream.Close()
 	}()
-	if _, err := io.Copy(stdout, stream); err != nil {
+	_, err := io.Copy(stdout, stream)
+	_ = stream.Close() // nobody reads what is left of the input
+	if err != nil {
 		return fmt.Errorf("call: %w", err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,10 @@ func (f *far) dial(context.Context) (io.ReadWriteCloser, error) {
 	f.mu.Unlock()
 	f.ends.Go(func() {
 		_ = session.Serve(context.Background(), there, func(_ context.Context, args []string, in io.Reader, out io.Writer) {
+			if args[0] == "refuse" {
+				_, _ = out.Write([]byte("no"))
+				return
+			}
 			if args[0] == "hold" {
 				_, _ = out.Write([]byte("held"))
 				_, _ = io.Copy(io.Discard, in)
@@ -137,6 +142,30 @@ func TestACallThatIsGivenUpEndsOnTheOtherSideToo(t *testing.T) {
 	f.ends.Wait() // Serve waits for what it carries out
 	if err := echo(t.Context(), s, "late"); !errors.Is(err, session.ErrClosed) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+func TestACallThatEndsEarlyIsSentNoMore(t *testing.T) {
+	var f far
+	s := session.New(f.dial)
+	defer s.Close()
+	const calls = 100
+	before := runtime.NumGoroutine()
+	for range calls {
+		var out bytes.Buffer
+		// More than the other side takes without reading it.
+		if err := s.Exec(t.Context(), []string{"refuse"}, bytes.NewReader(make([]byte, 1<<20)), &out); err != nil || out.String() != "no" {
+			t.Fatalf("got %q, %v", out.String(), err)
+		}
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for tick := time.Tick(5 * time.Millisecond); runtime.NumGoroutine() > before+calls/2; <-tick {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before: they still wait to send", runtime.NumGoroutine(), before)
+		}
+	}
+	if err := echo(t.Context(), s, "next"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -3,6 +3,8 @@
 //
 //	ROOT/lock              held while tokens are checked and written
 //	ROOT/token             the newest token that held the workspace
+//	ROOT/prepared          Prepared: the run whose files may be put in place
+//	ROOT/incoming-*        files on their way there
 //	ROOT/runs/ID/run       Record: token and mark
 //	ROOT/runs/ID/alive     locked by the supervisor for as long as it lives
 //	ROOT/runs/ID/process   Process: what the supervisor started

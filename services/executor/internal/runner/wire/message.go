@@ -14,8 +14,8 @@ type Spec struct {
 	Env       []string `json:"env,omitempty"` // all of it: nothing is inherited
 	// Make are directories that are made where they are missing, mode 0700.
 	Make []string `json:"make,omitempty"`
-	// Empty are directories that hold nothing when the program starts. Where there are
-	// any, other runs of the workspace are forgotten, too.
+	// Empty are directories that hold nothing when the program starts, but for what was
+	// placed there. Where there are any, other runs of the workspace are forgotten, too.
 	Empty     []string `json:"empty,omitempty"`
 	Stdin     []byte   `json:"stdin,omitempty"`
 	KeepStdin bool     `json:"keep_stdin,omitempty"`
@@ -69,6 +69,8 @@ const (
 	FaultNoRun       Fault = "no_run"
 	FaultRunning     Fault = "running"      // clean of a run that lives
 	FaultInputClosed Fault = "input_closed" // input to a run that reads none
+	FaultNotPrepared Fault = "not_prepared" // place for a run that has started, or was not prepared
+	FaultFiles       Fault = "files"        // files that cannot be placed or collected as they are
 	FaultInvalid     Fault = "invalid"      // arguments that can never work
 	FaultInternal    Fault = "internal"
 )
@@ -88,6 +90,10 @@ func (f Fault) ExitCode() int {
 		return 5
 	case FaultInputClosed:
 		return 6
+	case FaultNotPrepared:
+		return 7
+	case FaultFiles:
+		return 8
 	default:
 		return 1
 	}
@@ -101,6 +107,15 @@ type Reply struct {
 	Status   *Status `json:"status,omitempty"`   // attach: how the run ended
 	Runs     []Run   `json:"runs,omitempty"`     // list
 	Probe    *Probe  `json:"probe,omitempty"`    // probe
+}
+
+// Selection is what to collect, as collect reads it from its standard input.
+type Selection struct {
+	Dir   string   `json:"dir"`   // absolute: the workspace, or for a cache the home
+	Paths []string `json:"paths"` // relative to it: the patterns of artifacts, or the paths of a cache
+	Cache bool     `json:"cache,omitempty"`
+	Most  int      `json:"most,omitempty"` // artifacts
+	Limit int64    `json:"limit"`          // bytes
 }
 
 // Run is a run as list tells it.

@@ -149,9 +149,14 @@ type rerunRequest struct {
 }
 
 func (h *handlers) rerunBuild(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), api.TimeoutFastLookup)
+	defer cancel()
+	op, err := h.loadBuild(ctx, r)
+	if err != nil {
+		return err
+	}
 	var request rerunRequest
 	if r.ContentLength != 0 {
-		var err error
 		if request, err = api.DecodeJSON[rerunRequest](w, r); err != nil {
 			return err
 		}
@@ -162,10 +167,6 @@ func (h *handlers) rerunBuild(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return h.accept(w, r, func(ctx context.Context, asker app.Asker) (app.Accepted, error) {
-		op, err := h.loadBuild(ctx, r)
-		if err != nil {
-			return app.Accepted{}, err
-		}
 		return h.App.RerunBuild(ctx, asker, op, app.Rerun{From: request.From, All: request.All})
 	})
 }

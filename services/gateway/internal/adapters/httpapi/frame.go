@@ -92,19 +92,28 @@ func (m *madeFrames) of(operation string, seq uint64, encode func() (frame, erro
 }
 
 func encodeChunk(c contract.Chunk) (frame, error) {
-	var data any = rawJSON(c.Data)
-	if c.Stream != contract.OutputAgent {
-		text := textData{Offset: c.Offset, Data: string(c.Data)}
-		if !utf8.Valid(c.Data) {
-			text.Data, text.Encoding = base64.StdEncoding.EncodeToString(c.Data), "base64"
-		}
-		data = text
+	if c.Stream == contract.OutputAgent {
+		return encodeFrame(c.Seq, c.Stream, rawJSON(c.Data))
 	}
-	return encodeFrame(c.Seq, c.Stream, data)
+	return encodeFrame(c.Seq, c.Stream, textOf(c))
 }
 
-func (f frames) Gap(after, before uint64) error {
-	return f.send(0, "gap", map[string]uint64{"from": after, "to": before})
+func textOf(c contract.Chunk) textData {
+	text := textData{Offset: c.Offset, Data: string(c.Data)}
+	if !utf8.Valid(c.Data) {
+		text.Data, text.Encoding = base64.StdEncoding.EncodeToString(c.Data), "base64"
+	}
+	return text
+}
+
+// gapData is the data of a gap frame: the sequences of what is gone, both included.
+type gapData struct {
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
+}
+
+func (f frames) Gap(_ string, from, to uint64) error {
+	return f.send(0, "gap", gapData{from, to})
 }
 
 func (f frames) Idle() error { return f.to.beat() }

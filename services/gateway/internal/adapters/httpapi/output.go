@@ -48,21 +48,30 @@ type output interface {
 	Close()
 }
 
-// openOutput finds what is asked for: what is wrong with the request is known
-// before the response begins. A stream waits for as long as it takes, but not for
-// its beginning.
-func (h *handlers) openOutput(r *http.Request, id string) (output, error) {
+// followOf is how a stream of output is to be followed.
+func (h *handlers) followOf(r *http.Request) (bus.Follow, error) {
 	after, _, err := cursorOf(r)
-	if err != nil {
-		return nil, err
-	}
 	how := bus.Follow{After: after, Idle: h.Heartbeat}
+	if err != nil {
+		return how, err
+	}
 	switch follow := r.URL.Query().Get("follow"); follow {
 	case "", "true":
 	case "false":
 		how.Once = true
 	default:
-		return nil, invalidQuery("follow", "must be true or false")
+		return how, invalidQuery("follow", "must be true or false")
+	}
+	return how, nil
+}
+
+// openOutput finds what is asked for: what is wrong with the request is known
+// before the response begins. A stream waits for as long as it takes, but not for
+// its beginning.
+func (h *handlers) openOutput(r *http.Request, id string) (output, error) {
+	how, err := h.followOf(r)
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), api.TimeoutFastLookup)
 	defer cancel()
@@ -101,16 +110,30 @@ func (h *handlers) streamOutput(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer out.Close()
+	return h.tell(w, r, out, told{
+		frames: func(to sender) bus.OutputSink { return h.outputFrames(to, id) },
+		plain:  func(to plainSink) bus.OutputSink { return to },
+	})
+}
+
+// told makes what a follower sees what the client gets: frames, or plain text.
+type told struct {
+	frames func(sender) bus.OutputSink
+	plain  func(plainSink) bus.OutputSink
+}
+
+// tell sends an output as server-sent events, or as the plain text that is asked for.
+func (h *handlers) tell(w http.ResponseWriter, r *http.Request, out output, as told) error {
 	ctx, done := h.streaming(r)
 	defer done()
 	if accept := r.Header.Get("Accept"); strings.Contains(accept, "text/plain") && !strings.Contains(accept, "text/event-stream") {
-		return h.plainOutput(ctx, w, r, out)
+		return h.plainOutput(ctx, w, r, out, as)
 	}
 	to := newSSE(w)
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	return h.breakOff(to, out.Feed(ctx, h.outputFrames(to, id)))
+	return h.breakOff(to, out.Feed(ctx, as.frames(to)))
 }
 
 // breakOff ends a stream that has begun: the client is told of an error where
@@ -128,13 +151,13 @@ func ignoreLost(error) error { return nil }
 // plainOutput writes stdout and stderr as the command did, and an agent's events
 // as JSON lines, until the operation has ended. What is cut off must not look
 // like the end: the connection breaks.
-func (h *handlers) plainOutput(ctx context.Context, w http.ResponseWriter, r *http.Request, out output) error {
+func (h *handlers) plainOutput(ctx context.Context, w http.ResponseWriter, r *http.Request, out output, as told) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	if err := out.Feed(ctx, plainSink{w: w, control: http.NewResponseController(w)}); err != nil {
+	if err := out.Feed(ctx, as.plain(plainSink{w: w, control: http.NewResponseController(w)})); err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	return nil
@@ -168,7 +191,7 @@ func (p plainSink) write(data []byte) error {
 
 func (plainSink) State(*contract.Operation) error { return nil }
 
-func (p plainSink) Gap(after, before uint64) error {
+func (p plainSink) Gap(_ string, after, before uint64) error {
 	return p.write(fmt.Appendf(nil, "\n[output %d to %d is not kept any more]\n", after, before))
 }
 

@@ -8,6 +8,8 @@ import (
 	"net/http"
 
 	"github.com/coder/websocket"
+
+	"github.com/orchard9/rdev/libs/bus"
 )
 
 // streamOutputWS is streamOutput over a WebSocket: the same frames as JSON.
@@ -21,6 +23,11 @@ func (h *handlers) streamOutputWS(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	defer out.Close()
+	return h.tellWS(w, r, out, func(to sender) bus.OutputSink { return h.outputFrames(to, id) })
+}
+
+// tellWS sends an output over a WebSocket.
+func (h *handlers) tellWS(w http.ResponseWriter, r *http.Request, out output, as func(sender) bus.OutputSink) error {
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		return ignoreLost(err) // Accept has answered
@@ -28,8 +35,8 @@ func (h *handlers) streamOutputWS(w http.ResponseWriter, r *http.Request) error 
 	defer func() { _ = conn.CloseNow() }() // closed already where all went well
 	ctx, done := h.streaming(r)
 	defer done()
-	to := h.outputFrames(&webSocket{conn: conn, ctx: conn.CloseRead(ctx)}, id)
-	err = out.Feed(ctx, to)
+	to := &webSocket{conn: conn, ctx: conn.CloseRead(ctx)}
+	err = out.Feed(ctx, as(to))
 	status, reason := websocket.StatusNormalClosure, "the operation has ended"
 	switch {
 	case err == nil:
@@ -40,7 +47,7 @@ func (h *handlers) streamOutputWS(w http.ResponseWriter, r *http.Request) error 
 		if problem == nil {
 			return nil
 		}
-		status, reason, err = websocket.StatusTryAgainLater, string(problem.Code), to.problem(problem)
+		status, reason, err = websocket.StatusTryAgainLater, string(problem.Code), frames{to: to}.problem(problem)
 	}
 	if err == nil {
 		_ = conn.Close(status, reason) // the client may have gone
