@@ -210,9 +210,14 @@ func TestOfABuildThatGoesOnIsToldWhatThereIs(t *testing.T) {
 	w := newWorld(t)
 	build, write := w.running()
 	write(1, "stdout", "half a line")
+	whole := w.open("/operations/"+build.ID+"/output?follow=false", "").rest()
+	if len(whole) != 2 || !strings.Contains(string(whole[0].Data), "SECRET-SCRIPT") {
+		t.Errorf("of the operation %q", events(whole))
+	}
 	path := "/builds/" + build.ID + "/output?follow=false"
-	if got := events(w.open(path, "").rest()); !slices.Equal(got, []string{"state", "stdout", "end"}) {
-		t.Errorf("frames %q", got)
+	got := w.open(path, "").rest()
+	if !slices.Equal(events(got), []string{"state", "stdout", "end"}) || strings.Contains(string(got[0].Data), "SECRET-SCRIPT") {
+		t.Errorf("frames %q, %s", events(got), got[0].Data)
 	}
 	plain := w.send(call{method: http.MethodGet, path: path, header: map[string]string{"Accept": "text/plain"}})
 	if string(plain.body) != "[test@darwin] half a line\n" {

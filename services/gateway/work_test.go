@@ -295,6 +295,9 @@ func TestWorkThatIsWrongIsRefused(t *testing.T) {
 		`{"kind":"test","project":"shop","argv":["true"],"repository":{"url":"https://a/b","ref":"--upload-pack"}}`: "repository.ref",
 		`{"kind":"test","project":"shop","argv":["true"],"workdir":"../x"}`:                                         "workdir",
 		`{"kind":"test","project":"shop","argv":["true"],"labels":{"":"x"}}`:                                        "labels.",
+		`{"kind":"test","project":"shop","argv":["true"],"artifacts":["../x"]}`:                                     "artifacts[0]",
+		`{"kind":"test","project":"shop","argv":["true"],"artifacts":["a","./"]}`:                                   "artifacts[1]",
+		`{"kind":"test","project":"shop","argv":["true"],"artifacts":["[a"]}`:                                       "artifacts[0]",
 	} {
 		w.send(call{path: "/work", body: body}).problem(t, http.StatusBadRequest, contract.CodeInvalidRequest, field)
 	}

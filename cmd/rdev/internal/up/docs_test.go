@@ -1,6 +1,7 @@
 package up_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"net/http/cgi"
@@ -122,6 +123,13 @@ func (i *instance) page(name string, env ...string) string {
 // repository serves one with a commit, and returns its URL.
 func repository(t *testing.T) string {
 	t.Helper()
+	return repositories(t, map[string]map[string]string{"shop": nil}) + "/shop.git"
+}
+
+// repositories serves Git repositories over HTTP, each of which has a commit with files,
+// by their names: <URL>/<name>.git.
+func repositories(t *testing.T, trees map[string]map[string]string) (url string) {
+	t.Helper()
 	dir := t.TempDir()
 	git := func(args ...string) string {
 		cmd := exec.CommandContext(t.Context(), "git", args...)
@@ -132,13 +140,22 @@ func repository(t *testing.T) string {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	git("init", "-q", "work")
-	git("-C", "work", "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "--allow-empty", "-m", "the first commit")
-	git("clone", "-q", "--bare", "work", "shop.git")
+	for name, files := range trees {
+		git("init", "-q", "-b", "main", name)
+		for path, text := range files {
+			path = filepath.Join(dir, name, path)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		git("-C", name, "add", ".")
+		git("-C", name, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "--allow-empty", "-m", "the first commit")
+		git("clone", "-q", "--bare", name, name+".git")
+	}
 	server := httptest.NewServer(&cgi.Handler{
 		Path: filepath.Join(git("--exec-path"), "git-http-backend"),
 		Env:  []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1"},
 	})
 	t.Cleanup(server.Close)
-	return server.URL + "/shop.git"
+	return server.URL
 }

@@ -24,14 +24,19 @@ func planFor(op contract.Operation, home string) (p plan, problem string) {
 		if cmd.Shell.Script != "" {
 			p.spec.Argv = []string{"/bin/sh", "-c", cmd.Shell.Script}
 		}
-		p.newRelay = newTextRelay(judgeProgram)
-		if op.Work != nil && op.Work.Repository != nil {
-			p.newRelay = newTextRelay(judgeCheckedOut)
-		}
+		p.newRelay = newTextRelay(judgeWork(op, judgeProgram))
 	case cmd.Git != nil:
 		p.spec.Argv = gitArgv(*cmd.Git)
 		p.spec.Env = []string{"GIT_TERMINAL_PROMPT=0", "GIT_PAGER=cat", "GIT_ALLOW_PROTOCOL=file:git:http:https:ssh"}
-		p.newRelay = newTextRelay(judgeGit)
+		p.newRelay = newTextRelay(judgeWork(op, judgeGit))
+	case (cmd.Image != nil || cmd.Deploy != nil) && op.Work == nil:
+		return plan{}, "images and deployments are for steps of builds"
+	case cmd.Image != nil:
+		p.spec.Argv = imageArgv(*cmd.Image)
+		p.newRelay = newTextRelay(judgeWork(op, judgeProgram))
+	case cmd.Deploy != nil:
+		p.spec.Argv = deployArgv(*cmd.Deploy, time.Duration(cmd.Timeout))
+		p.newRelay = newTextRelay(judgeWork(op, judgeProgram))
 	case cmd.Agent != nil:
 		if p, problem = agentPlanFor(op, home); problem != "" {
 			return plan{}, problem
@@ -41,6 +46,9 @@ func planFor(op contract.Operation, home string) (p plan, problem string) {
 		return plan{}, "the command is empty"
 	}
 	p.spec.Dir = cmd.Workdir
+	if op.Work != nil && len(op.Work.Services) > 0 {
+		p.spec.Argv = withServices(op.Work.Services, p.spec.Argv)
+	}
 	if op.Work != nil && op.Work.Repository != nil {
 		p.spec.Argv, p.spec.Dir = checkedOut(*op.Work.Repository, cmd.Workdir, p.spec.Argv), ""
 	}
@@ -57,32 +65,6 @@ func planFor(op contract.Operation, home string) (p plan, problem string) {
 		p.timeout = time.Duration(cmd.Timeout)
 	}
 	return p, ""
-}
-
-// checkOut has a repository at a ref in the workspace, and then becomes a program in a
-// directory of it. What git says is no output of the program's.
-const checkOut = `url=$1 ref=$2 dir=$3; shift 3
-export GIT_TERMINAL_PROMPT=0 GIT_ALLOW_PROTOCOL=file:git:http:https:ssh
-{ git init -q . && git remote add -- origin "$url" && git fetch -q --depth=1 -- origin "${ref:-HEAD}" &&
-git checkout -q --detach FETCH_HEAD && printf 'checked out %s\n' "$(git rev-parse HEAD)"; } </dev/null >&2 || exit 176
-cd -- "./$dir" || exit
-unset GIT_TERMINAL_PROMPT GIT_ALLOW_PROTOCOL
-exec "$@"`
-
-// noCheckout is the exit code of checkOut where git failed; few programs have it.
-const noCheckout = 176
-
-// judgeCheckedOut is judgeProgram of one that a checkout came before.
-func judgeCheckedOut(exit domain.Exit, stopped stop, tail []byte) ending {
-	how := judgeProgram(exit, stopped, tail)
-	if how.exitCode != nil && *how.exitCode == noCheckout && len(tail) == 0 {
-		how.failure.Message = "the repository could not be checked out: what git says is in the output"
-	}
-	return how
-}
-
-func checkedOut(from contract.Repository, dir string, argv []string) []string {
-	return script(checkOut, append([]string{from.URL, from.Ref, dir}, argv...)...)
 }
 
 // gitScripts are what the verbs come down to. Every value is an argument of the
@@ -103,8 +85,9 @@ git -c user.name="${author%% <*}" -c user.email="$(printf %s "${author##*<}" | t
 
 const defaultAuthor = "rdev <rdev@localhost>"
 
+// script is a script with its arguments.
 func script(text string, args ...string) []string {
-	return append([]string{"/bin/sh", "-c", text, "git"}, args...)
+	return append([]string{"/bin/sh", "-c", text, "rdev"}, args...)
 }
 
 // gitArgv is the command of a git verb, which the gateway has validated.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +42,9 @@ type WorkRequest struct {
 	// UniqueKey makes it the same as the last work of the project with that key, where
 	// that has not ended.
 	UniqueKey string `json:"unique_key"`
+	// Artifacts are the paths and patterns, of the workspace, of what is kept of work that
+	// went well.
+	Artifacts []string `json:"artifacts"`
 }
 
 // agentRequest is what an agent is asked, as in a CommandRequest.
@@ -58,6 +62,7 @@ const (
 	maxDelay   = 30 * 24 * time.Hour
 	maxLabels  = 50
 	maxLabel   = 200 // bytes of a name, and of a value
+	maxKept    = 50  // patterns of artifacts
 	minBackoff = time.Second
 )
 
@@ -77,8 +82,16 @@ func (w WorkRequest) work(v *validate.Validator, now time.Time) contract.Work {
 	work := contract.Work{
 		Priority: w.Priority, RunAt: w.RunAt, MaxAttempts: 1, Backoff: contract.Duration(contract.DefaultBackoff), Labels: w.Labels,
 		Repository: w.Repository, UniqueKey: w.UniqueKey, Delay: durationUpTo(v, "delay", w.Delay, maxDelay),
+		Files: contract.Files{Artifacts: w.Artifacts},
 	}
 	w.when(v, &work, now)
+	v.Checkf("artifacts", len(w.Artifacts) <= maxKept, "has more than %d", maxKept)
+	for i, pattern := range w.Artifacts {
+		field := fmt.Sprintf("artifacts[%d]", i)
+		v.RelativePath(field, pattern)
+		_, err := path.Match(pattern, "")
+		v.Check(field, err == nil && path.Clean(pattern) != ".", "must be the path or the pattern of files of the workspace, as bin/shop or dist/*.js")
+	}
 	v.MaxLen("unique_key", w.UniqueKey, maxLabel)
 	v.NoNUL("unique_key", w.UniqueKey)
 	if w.Repository != nil {
