@@ -17,7 +17,7 @@ func (c *cli) await(cmd *cobra.Command, api *client.Client, operation client.Ope
 		return operation, nil
 	}
 	w := cmd.ErrOrStderr()
-	live, style := isTerminal(w), c.style(w)
+	live, style := isTerminal(w) && c.output != "plain", c.style(w)
 	began, shown := time.Now(), contract.State("")
 	ended, err := api.Wait(cmd.Context(), operation.ID, func(now client.Operation) {
 		switch {

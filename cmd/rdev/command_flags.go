@@ -15,17 +15,6 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// startFlags are of what starts an operation.
-type startFlags struct {
-	detach bool
-	key    string
-}
-
-func (o *startFlags) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVarP(&o.detach, "detach", "d", false, "print the operation's ID and leave")
-	cmd.Flags().StringVar(&o.key, "idempotency-key", "", "do it once for this key, however often this is run")
-}
-
 // commandFlags are the flags of whatever runs a program, a script or an agent.
 type commandFlags struct {
 	startFlags

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,7 +74,7 @@ func report(w io.Writer, err error) int {
 		return exitUsage
 	}
 	if problem, ok := errors.AsType[*client.Problem](err); ok {
-		tellFields(w, problem)
+		tellFields(w, problem, fileOf(err))
 	}
 	if hint := hint(err); hint != "" {
 		fmt.Fprintf(w, "%s\n", hint)
@@ -81,10 +82,16 @@ func report(w io.Writer, err error) int {
 	return code
 }
 
-// tellFields tells what is wrong with which field, a line each.
-func tellFields(w io.Writer, problem *client.Problem) {
+// tellFields tells what is wrong with which field, a line each: of a field in a file as a
+// compiler does.
+func tellFields(w io.Writer, problem *client.Problem, file string) {
 	for _, field := range problem.Fields {
-		fmt.Fprintf(w, "  %s: %s\n", render.Line(field.Field), render.Line(field.Message))
+		name, message := render.Line(field.Field), render.Line(field.Message)
+		if file == "" || field.Line == 0 {
+			fmt.Fprintf(w, "  %s: %s\n", name, message)
+			continue
+		}
+		fmt.Fprintf(w, "%s:%d: %s\n", render.Line(file), field.Line, strings.TrimSpace(name+" "+message))
 	}
 }
 

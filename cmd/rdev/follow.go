@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"sync"
 	"time"
 
@@ -70,13 +72,28 @@ func (f *follower) write(output client.Output) error {
 // queue.
 func (f *follower) tell(op contract.Operation) error {
 	now := time.Now()
-	if err := f.note(f.style.Dim, f.queue.news(op, now)); err != nil {
+	if err := f.say(f.style.Dim, f.queue.news(op, now)); err != nil {
 		return err
 	}
-	return f.note(f.style.Warn, f.waits.news(op, now))
+	return f.say(f.style.Warn, f.waits.news(op, now))
 }
 
-func (f *follower) note(paint func(string) string, lines []string) error {
+// begin implements viewer. Without it a worker that is fast would keep work from being
+// told that it was queued.
+func (f *follower) begin(op contract.Operation) error {
+	if op.Work == nil || f.asJSON {
+		return nil
+	}
+	return f.tell(op)
+}
+
+// note implements viewer.
+func (f *follower) note(text string) { fmt.Fprintln(f.notes, f.style.Dim("rdev: "+text)) }
+
+// end implements viewer.
+func (f *follower) end() {}
+
+func (f *follower) say(paint func(string) string, lines []string) error {
 	for _, line := range lines {
 		if err := f.agent.Flush(); err != nil {
 			return err
@@ -88,55 +105,80 @@ func (f *follower) note(paint func(string) string, lines []string) error {
 	return nil
 }
 
-// followToTheEnd follows an operation and ends as it does. The first Ctrl-C
-// asks for its cancel.
-func (c *cli) followToTheEnd(cmd *cobra.Command, api *client.Client, accepted client.Operation, interrupts interrupts) error {
-	id, cancel := accepted.ID, api.Cancel
-	if accepted.Work != nil {
+// viewer shows an operation that is followed.
+type viewer interface {
+	begin(op contract.Operation) error // as it was when it was asked for
+	write(output client.Output) error
+	note(text string) // said beside it, by whoever; safe for concurrent use
+	end()
+}
+
+// course is how an operation is followed to its end.
+type course struct {
+	group  string // of the commands that tell more of it
+	cancel func(ctx context.Context, id string) (client.Operation, error)
+	output func(ctx context.Context) iter.Seq2[client.Output, error]
+	viewer viewer
+}
+
+// follows is the course of commands and of work.
+func (c *cli) follows(cmd *cobra.Command, api *client.Client, op client.Operation) course {
+	cancel := api.Cancel
+	if op.Work != nil {
 		cancel = api.CancelWork
 	}
+	return course{"ops", cancel, func(ctx context.Context) iter.Seq2[client.Output, error] {
+		return api.Output(ctx, op.ID, 0, true)
+	}, c.newFollower(cmd)}
+}
+
+// followToTheEnd follows an operation and ends as it does. The first Ctrl-C
+// asks for its cancel.
+func followToTheEnd(op client.Operation, course course, interrupts interrupts) error {
+	id, viewer := op.ID, course.viewer
 	var canceler sync.WaitGroup
 	defer canceler.Wait()
 	defer interrupts.stop()
+	defer viewer.end()
 	canceler.Go(func() {
 		select {
 		case <-interrupts.ctx.Done():
 			return
 		case <-interrupts.first:
 		}
-		c.note(cmd, "cancelling; Ctrl-C again to leave")
-		if _, err := cancel(interrupts.ctx, id); err != nil && interrupts.ctx.Err() == nil {
-			c.note(cmd, "cancel: %v", err)
+		viewer.note("cancelling; Ctrl-C again to leave")
+		if _, err := course.cancel(interrupts.ctx, id); err != nil && interrupts.ctx.Err() == nil {
+			viewer.note("cancel: " + err.Error())
 		}
 	})
-	follower := c.newFollower(cmd)
-	if accepted.Work != nil && !c.json() {
-		// Else a worker that is fast would keep it from being told that it was queued.
-		if err := follower.tell(accepted.Operation); err != nil {
-			return fmt.Errorf("write the output of operation %s: %w", id, err)
-		}
+	if err := viewer.begin(op.Operation); err != nil {
+		return fmt.Errorf("write the output of operation %s: %w", id, err)
 	}
-	for output, err := range api.Output(interrupts.ctx, id, 0, true) {
+	for output, err := range course.output(interrupts.ctx) {
 		if err != nil {
-			return interrupts.explain(err, id)
+			return interrupts.explain(err, course.group, id)
 		}
-		if err := follower.write(output); err != nil {
+		if err := viewer.write(output); err != nil {
 			return fmt.Errorf("write the output of operation %s: %w", id, err)
 		}
 		if output.Kind == client.OutputEnd {
 			return outcome(output.Operation.Operation)
 		}
 	}
-	return interrupts.explain(errors.New("the output ended before the operation"), id)
+	return interrupts.explain(errors.New("the output ended before the operation"), course.group, id)
 }
 
 // outcome is the end of an operation as the end of this program.
 func outcome(op contract.Operation) error {
+	what := "operation"
+	if op.Build != nil {
+		what = "build"
+	}
 	switch op.State {
 	case contract.Completed:
 		return nil
 	case contract.Cancelled:
-		text := fmt.Sprintf("operation %s was cancelled", op.ID)
+		text := fmt.Sprintf("%s %s was cancelled", what, op.ID)
 		if op.CancelCause != nil {
 			text += ": " + render.Failure(op.CancelCause)
 		}
@@ -151,12 +193,15 @@ func outcome(op contract.Operation) error {
 	if quiet {
 		return exit
 	}
-	text := fmt.Sprintf("operation %s %s", op.ID, op.State)
+	text := fmt.Sprintf("%s %s %s", what, op.ID, op.State)
 	if op.Failure != nil {
 		text += ": " + render.Failure(op.Failure)
 	}
 	exit.err = errors.New(text)
-	if op.Failure != nil && op.Failure.Retryable {
+	switch {
+	case op.Build != nil:
+		exit.err = &hinted{exit.err, buildHint(op)}
+	case op.Failure != nil && op.Failure.Retryable:
 		exit.err = &hinted{exit.err, "It may go well when it is run again."}
 	}
 	return exit

@@ -44,11 +44,12 @@ func watchInterrupts(parent context.Context) interrupts {
 }
 
 // explain turns the error of a call into that of leaving, where that is what
-// happened. id is the operation that goes on, "" where none is known.
-func (i interrupts) explain(err error, id string) error {
+// happened. id is the operation that goes on, "" where none is known, and group the
+// commands that tell more of it.
+func (i interrupts) explain(err error, group, id string) error {
 	if !errors.Is(err, errLeft) {
 		if err != nil && id != "" {
-			return &hinted{err, "The operation goes on without us: rdev ops output " + id}
+			return &hinted{err, "The operation goes on without us: rdev " + group + " output " + id}
 		}
 		return err
 	}
@@ -56,6 +57,6 @@ func (i interrupts) explain(err error, id string) error {
 		return &exitError{code: exitInterrupted, err: errLeft}
 	}
 	return &exitError{code: exitInterrupted, err: &hinted{
-		fmt.Errorf("left operation %s while it ends", id), "See how: rdev ops get " + id,
+		fmt.Errorf("left operation %s while it ends", id), "See how: rdev " + group + " get " + id,
 	}}
 }

@@ -17,7 +17,7 @@ func newOpsCommand(c *cli) *cobra.Command {
 	cmd.Aliases = []string{"op", "operations"}
 	cmd.AddCommand(
 		newOpsListCommand(c), newOpsGetCommand(c), newOpsEventsCommand(c),
-		newOpsCancelCommand(c), newOpsOutputCommand(c),
+		newOpsCancelCommand(c), newOpsOutputCommand(c), newOpsArtifactsCommand(c), newOpsDownloadCommand(c),
 	)
 	return cmd
 }
@@ -26,7 +26,7 @@ func newOpsEventsCommand(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use: "events ID", Short: "Show an operation's history, from the log", Args: arguments("ID"),
 		Example:           "  rdev ops events 0192aaaa-0000-7000-8000-000000000001",
-		ValidArgsFunction: c.completeOperations,
+		ValidArgsFunction: c.completes(false, "", operationsOf),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.connect()
 			if err != nil {
@@ -63,45 +63,11 @@ func newOpsEventsCommand(c *cli) *cobra.Command {
 }
 
 func newOpsCancelCommand(c *cli) *cobra.Command {
-	wait := false
-	cmd := &cobra.Command{
-		Use: "cancel ID", Short: "Ask for the end of an operation", Args: arguments("ID"),
-		Example:           "  rdev ops cancel --wait 0192aaaa-0000-7000-8000-000000000001",
-		ValidArgsFunction: c.completeOperations,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := c.connect()
-			if err != nil {
-				return err
-			}
-			operation, err := api.Cancel(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return c.tellCancel(cmd, api, operation, wait)
-		},
-	}
-	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the end")
+	cmd := c.cancelCommand((*client.Client).Cancel)
+	cmd.Short = "Ask for the end of operations"
+	cmd.Example = "  rdev ops cancel --wait 0192aaaa-0000-7000-8000-000000000001"
+	cmd.ValidArgsFunction = c.completes(true, "pending,running", operationsOf)
 	return cmd
-}
-
-// tellCancel tells what became of an operation whose end was asked for; with wait,
-// when it has ended.
-func (c *cli) tellCancel(cmd *cobra.Command, api *client.Client, operation client.Operation, wait bool) error {
-	if wait {
-		var err error
-		if operation, err = c.await(cmd, api, operation, "cancelling "+operation.ID); err != nil {
-			return err
-		}
-	}
-	if c.json() {
-		return writeJSON(cmd.OutOrStdout(), operation)
-	}
-	state := c.style(cmd.OutOrStdout()).State(operation.State)
-	if !operation.State.Ended() {
-		state = "cancel requested, still " + state
-	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", render.Line(operation.ID), state)
-	return err
 }
 
 func newOpsOutputCommand(c *cli) *cobra.Command {
@@ -112,7 +78,7 @@ func newOpsOutputCommand(c *cli) *cobra.Command {
 		Example: `  rdev ops output 0192aaaa-0000-7000-8000-000000000001 > build.log
   rdev ops output --follow=false ID               # what there is by now
   rdev ops output -o json ID | jq .seq            # for --from-seq`,
-		ValidArgsFunction: c.completeOperations,
+		ValidArgsFunction: c.completes(false, "", operationsOf),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.connect()
 			if err != nil {

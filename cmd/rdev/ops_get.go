@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +19,7 @@ func newOpsGetCommand(c *cli) *cobra.Command {
 		Example: `  rdev ops get 0192aaaa-0000-7000-8000-000000000001
   rdev ops get --as-of-seq 4711 ID                # as it stood then
   rdev ops get -o json ID | jq .result.usage`,
-		ValidArgsFunction: c.completeOperations,
+		ValidArgsFunction: c.completes(false, "", operationsOf),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.connect()
 			if err != nil {
@@ -43,12 +42,8 @@ func newOpsGetCommand(c *cli) *cobra.Command {
 // showOperation writes what is known of an operation, a fact to a line.
 func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 	out, now := cmd.OutOrStdout(), time.Now()
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	row := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(table, "%s\t%s\n", name, value)
-		}
-	}
+	facts := newFacts(out)
+	row := facts.row
 	state := c.style(out).Standing(now, op)
 	if op.CancelRequested && !op.State.Ended() {
 		state += ", cancel requested"
@@ -62,6 +57,8 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 	row("state", state)
 	row("command", commandLine(op.Command))
 	showQueueing(row, now, op)
+	showBuild(row, op.Build)
+	row("steps", render.Steps(op.Build))
 	row("actor", render.Line(op.Actor))
 	row("created", moment(now, &op.CreatedAt))
 	row("started", moment(now, op.StartedAt))
@@ -100,10 +97,13 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 	if op.Seq > 0 {
 		row("seq", strconv.FormatUint(op.Seq, 10))
 	}
-	if err := table.Flush(); err != nil {
+	if err := facts.Flush(); err != nil {
 		return err
 	}
-	return showTries(cmd, now, op)
+	if err := showTries(cmd, now, op); err != nil {
+		return err
+	}
+	return showSteps(cmd, c.style(out), now, op.Build)
 }
 
 // showApproval writes what an approval is about and where it stands; of one that is
@@ -145,6 +145,10 @@ func commandLine(command *contract.Command) string {
 		text = "git " + command.Git.Verb
 	case command.Agent != nil:
 		text = command.Agent.Provider + ": " + command.Agent.Prompt
+	case command.Image != nil:
+		text = "image " + strings.Join(command.Image.Tags, " ")
+	case command.Deploy != nil:
+		text = "deploy " + command.Deploy.Kustomize
 	}
 	return render.Cut(render.Line(text), 200)
 }

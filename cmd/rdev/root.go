@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,7 +32,7 @@ type cli struct {
 	settings settings
 
 	url, key string
-	output   string // text, json
+	output   string // text, plain, json
 	noColor  bool
 }
 
@@ -60,26 +61,29 @@ the one that `+"`rdev up`"+` has started on this machine.`)
   rdev run -p shop -- go test ./...               # follows, exits with its code
   rdev run -p shop --agent claude-code "fix the failing test"
   rdev work run -p shop --kind test --repo https://git.example.com/shop.git -- make test
+  rdev builds run -p shop                         # the steps of build.yml
   rdev ops list --state running
   rdev tail                                       # every event, live`
+	forms := []string{"text", "plain", "json"}
 	root.SilenceErrors, root.SilenceUsage = true, true
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.url, "url", "", "address of the gateway (RDEV_API_URL)")
 	flags.StringVar(&c.key, "key", "", "API key (better kept in RDEV_API_KEY)")
-	flags.StringVarP(&c.output, "output", "o", "text", "form of the output: text or json")
+	flags.StringVarP(&c.output, "output", "o", "text", "form of the output: text, plain (nothing moves, no colors) or json")
 	flags.BoolVar(&c.noColor, "no-color", false, "write without colors (NO_COLOR)")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		if c.output != "text" && c.output != "json" {
-			return usagef(cmd, "-o %s is not known: text or json", c.output)
+		if !slices.Contains(forms, c.output) {
+			return usagef(cmd, "-o %s is not known: %s", c.output, strings.Join(forms, ", "))
 		}
 		return nil
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef(cmd, "%v", err) })
 	must(root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(
-		[]cobra.Completion{"text", "json"}, cobra.ShellCompDirectiveNoFileComp)))
+		forms, cobra.ShellCompDirectiveNoFileComp)))
 	root.AddCommand(
 		newRunCommand(c),
 		newWorkCommand(c),
+		newBuildsCommand(c),
 		newWorkersCommand(c),
 		newOpsCommand(c),
 		newApprovalsCommand(c),
@@ -133,7 +137,7 @@ func arguments(names ...string) cobra.PositionalArgs {
 
 // style says whether text for w may have colors.
 func (c *cli) style(w io.Writer) render.Style {
-	refused := c.noColor || c.settings.NoColor != "" || c.settings.Terminal == "dumb"
+	refused := c.noColor || c.settings.NoColor != "" || c.settings.Terminal == "dumb" || c.output == "plain"
 	return render.Style{Color: !refused && isTerminal(w)}
 }
 

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -67,40 +67,13 @@ func (c *cli) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	api, err := c.connect()
-	if err != nil {
-		return err
-	}
-	interrupts := watchInterrupts(cmd.Context())
-	defer interrupts.stop()
-	project, err := c.project(interrupts.ctx, api, o.project)
-	if err != nil {
-		return interrupts.explain(err, "")
-	}
-	accepted, err := api.Run(interrupts.ctx, project, command, o.key)
-	if err != nil {
-		return interrupts.explain(err, "")
-	}
-	return c.started(cmd, api, accepted, o.startFlags, interrupts)
-}
-
-// started tells of an operation that a request has started, and follows it to its end
-// unless that is not wanted.
-func (c *cli) started(cmd *cobra.Command, api *client.Client, accepted client.Accepted, how startFlags, interrupts interrupts) error {
-	if accepted.Replayed && how.key != "" {
-		c.note(cmd, "this is operation %s, which the idempotency key has started before", accepted.ID)
-	}
-	if !how.detach {
-		return c.followToTheEnd(cmd, api, accepted.Operation, interrupts)
-	}
-	for _, line := range (&waits{}).news(accepted.Operation.Operation, time.Now()) {
-		c.note(cmd, "%s", line)
-	}
-	if c.json() {
-		return writeJSON(cmd.OutOrStdout(), accepted.Operation)
-	}
-	_, err := fmt.Fprintln(cmd.OutOrStdout(), accepted.ID)
-	return err
+	return c.start(cmd, o.startFlags, c.follows, func(ctx context.Context, api *client.Client) (client.Accepted, error) {
+		project, err := c.project(ctx, api, o.project)
+		if err != nil {
+			return client.Accepted{}, err
+		}
+		return api.Run(ctx, project, command, o.key)
+	})
 }
 
 // note tells people something beside the output.

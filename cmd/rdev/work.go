@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/orchard9/rdev/cmd/rdev/internal/client"
-	"github.com/orchard9/rdev/cmd/rdev/internal/render"
 	"github.com/orchard9/rdev/libs/contract"
 )
 
@@ -36,38 +33,8 @@ func priorities() []string {
 	return []string{string(contract.PriorityHigh), string(contract.PriorityNormal), string(contract.PriorityLow)}
 }
 
-// completeWork completes work, whatever became of it.
-func (c *cli) completeWork(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return c.completeWorkIn(cmd, nil, "")
-}
-
-// completeWorkIn completes work in some states, all where that is "", but for what is
-// named already.
-func (c *cli) completeWorkIn(cmd *cobra.Command, named []string, states string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	api, err := c.connect()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
-	defer cancel()
-	page, err := api.Work(ctx, client.OperationFilter{State: states})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return completeIDs(page.Work, named), cobra.ShellCompDirectiveNoFileComp
-}
-
-// completeIDs are the ids of operations, but for those that are named already.
-func completeIDs(operations []client.Operation, named []string) []cobra.Completion {
-	var ids []cobra.Completion
-	for _, op := range operations {
-		if !slices.Contains(named, op.ID) {
-			about := strings.Join([]string{op.Kind, op.Project, string(op.State)}, " ")
-			ids = append(ids, cobra.CompletionWithDesc(op.ID, render.Line(about)))
-		}
-	}
-	return ids
+// workOf is a page of work.
+func workOf(ctx context.Context, api *client.Client, filter client.OperationFilter) ([]client.Operation, string, error) {
+	page, err := api.Work(ctx, filter)
+	return page.Work, page.NextCursor, err
 }

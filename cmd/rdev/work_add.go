@@ -148,7 +148,7 @@ func (c *cli) tellOutcome(cmd *cobra.Command, number int, outcome client.WorkOut
 	case outcome.Error != nil:
 		notes := cmd.ErrOrStderr()
 		_, err = fmt.Fprintf(notes, "rdev: item %d: %s\n", number, render.Line(outcome.Error.Error()))
-		tellFields(notes, outcome.Error)
+		tellFields(notes, outcome.Error, "")
 	default:
 		err = fmt.Errorf("item %d has neither an operation nor an error", number)
 	}

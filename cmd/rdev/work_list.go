@@ -14,46 +14,24 @@ import (
 )
 
 func newWorkListCommand(c *cli) *cobra.Command {
-	var filter client.OperationFilter
-	var since string
-	all := false
+	var o listFlags
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List work, newest first", Args: arguments(),
 		Example: `  rdev work list --state pending,running
   rdev work list -p shop --kind test --since 24h --all -o json | jq -r '.[] | select(.work.labels.pipeline == "nightly") | .id'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if filter.Since, err = parseSince(since, time.Now()); err != nil {
-				return usagef(cmd, "%v", err)
+			if kind := o.filter.Kind; kind != "" && !slices.Contains(contract.WorkKinds(), kind) {
+				return usagef(cmd, "--kind %s is not known: %s", kind, strings.Join(contract.WorkKinds(), ", "))
 			}
-			if err := checkStates(cmd, filter.State); err != nil {
-				return err
-			}
-			if filter.Kind != "" && !slices.Contains(contract.WorkKinds(), filter.Kind) {
-				return usagef(cmd, "--kind %s is not known: %s", filter.Kind, strings.Join(contract.WorkKinds(), ", "))
-			}
-			api, err := c.connect()
-			if err != nil {
-				return err
-			}
-			work, more, err := readPages(filter.Limit, all, func(limit int, cursor string) ([]client.Operation, string, error) {
-				filter.Limit, filter.Cursor = limit, cursor
-				page, err := api.Work(cmd.Context(), filter)
-				return page.Work, page.NextCursor, err
-			})
+			work, more, err := c.list(cmd, &o, workOf)
 			if err != nil {
 				return err
 			}
 			return c.showWork(cmd, work, more)
 		},
 	}
-	flags := cmd.Flags()
-	stateFlag(cmd, &filter.State)
-	c.projectFlag(cmd, &filter.Project, "of this project only")
-	flags.StringVar(&filter.Kind, "kind", "", "of this kind only: "+strings.Join(contract.WorkKinds(), ", "))
-	flags.StringVar(&since, "since", "", "created since then: 2h, or 2026-11-25T10:00:00Z")
-	flags.IntVar(&filter.Limit, "limit", 0, "at most so many (the gateway's default)")
-	flags.BoolVar(&all, "all", false, "all pages")
+	o.add(c, cmd)
+	cmd.Flags().StringVar(&o.filter.Kind, "kind", "", "of this kind only: "+strings.Join(contract.WorkKinds(), ", "))
 	must(cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(contract.WorkKinds(), cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
 }
@@ -93,7 +71,7 @@ func newWorkGetCommand(c *cli) *cobra.Command {
 		Use: "get ID", Short: "Show one piece of work, and its tries", Args: arguments("ID"),
 		Example: `  rdev work get 0192aaaa-0000-7000-8000-000000000001
   rdev work get -o json ID | jq '.work.tries[].failure'`,
-		ValidArgsFunction: c.completeWork,
+		ValidArgsFunction: c.completes(false, "", workOf),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.connect()
 			if err != nil {
@@ -131,6 +109,9 @@ func showQueueing(row func(name, value string), now time.Time, op contract.Opera
 	row("labels", render.Labels(work.Labels))
 	row("unique key", render.Line(work.UniqueKey))
 	row("retry of", render.Line(work.RetryOf))
+	if work.Step != nil {
+		row("step", render.Line(work.Step.Step)+" of build "+render.Line(work.Step.Build))
+	}
 }
 
 // showTries writes the tries at work, where one has failed and was followed by another.

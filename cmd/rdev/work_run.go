@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,23 +81,16 @@ func (c *cli) runWork(cmd *cobra.Command, o *workFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	api, err := c.connect()
-	if err != nil {
-		return err
-	}
-	interrupts := watchInterrupts(cmd.Context())
-	defer interrupts.stop()
-	if work.Project, err = c.project(interrupts.ctx, api, o.project); err != nil {
-		return interrupts.explain(err, "")
-	}
-	accepted, err := api.AddWork(interrupts.ctx, work, o.key)
-	if err != nil {
-		return interrupts.explain(err, "")
-	}
-	if accepted.Replayed && o.uniqueKey != "" && o.key == "" {
-		c.note(cmd, "this is operation %s, which has the unique key and has not ended", accepted.ID)
-	}
-	return c.started(cmd, api, accepted, o.startFlags, interrupts)
+	return c.start(cmd, o.startFlags, c.follows, func(ctx context.Context, api *client.Client) (client.Accepted, error) {
+		if work.Project, err = c.project(ctx, api, o.project); err != nil {
+			return client.Accepted{}, err
+		}
+		accepted, err := api.AddWork(ctx, work, o.key)
+		if accepted.Replayed && o.uniqueKey != "" && o.key == "" {
+			c.note(cmd, "this is operation %s, which has the unique key and has not ended", accepted.ID)
+		}
+		return accepted, err
+	})
 }
 
 // work makes the request of flags and arguments, but for the project.

@@ -26,6 +26,7 @@ type Output struct {
 	Seq  uint64          // cursor in the output's stream, 0 where it has none
 	Raw  json.RawMessage // as the gateway sent it
 
+	Step      string              // stdout, stderr, agent, gap of a build: whose it is
 	Data      []byte              // stdout, stderr: the bytes as the command wrote them
 	Agent     contract.AgentEvent // agent
 	Operation Operation           // state, end
@@ -43,7 +44,11 @@ type Gap struct {
 // piece comes once, however often the
 // connection is cut.
 func (c *Client) Output(ctx context.Context, id string, from uint64, follow bool) iter.Seq2[Output, error] {
-	query := url.Values{}
+	return c.outputs(ctx, operationPath(id)+"/output", "operation "+id, url.Values{}, from, follow)
+}
+
+// outputs reads the output of what is at a path.
+func (c *Client) outputs(ctx context.Context, path, what string, query url.Values, from uint64, follow bool) iter.Seq2[Output, error] {
 	if !follow {
 		query.Set("follow", "false")
 	}
@@ -53,14 +58,14 @@ func (c *Client) Output(ctx context.Context, id string, from uint64, follow bool
 	ended := func(f frame) bool { return f.event == OutputEnd }
 	return func(yield func(Output, error) bool) {
 		var seen repeated
-		for f, err := range c.follow(ctx, operationPath(id)+"/output", query, ended) {
+		for f, err := range c.follow(ctx, path, query, ended) {
 			if err != nil {
-				yield(Output{}, fmt.Errorf("follow operation %s: %w", id, err))
+				yield(Output{}, fmt.Errorf("follow %s: %w", what, err))
 				return
 			}
 			output, err := parseOutput(f)
 			if err != nil {
-				yield(Output{}, fmt.Errorf("follow operation %s: read %s: %w", id, f.event, err))
+				yield(Output{}, fmt.Errorf("follow %s: read %s: %w", what, f.event, err))
 				return
 			}
 			if !seen.before(output) && !yield(output, nil) {
@@ -72,8 +77,8 @@ func (c *Client) Output(ctx context.Context, id string, from uint64, follow bool
 
 // repeated tells which of the pieces without a cursor a resumed stream says again.
 type repeated struct {
-	rev int
-	gap uint64
+	rev  int
+	gaps map[string]uint64 // by step
 }
 
 func (r *repeated) before(o Output) bool {
@@ -84,10 +89,13 @@ func (r *repeated) before(o Output) bool {
 		}
 		r.rev = o.Operation.Rev
 	case OutputGap:
-		if o.Gap.To <= r.gap {
+		if o.Gap.To <= r.gaps[o.Step] {
 			return true
 		}
-		r.gap = o.Gap.To
+		if r.gaps == nil {
+			r.gaps = map[string]uint64{}
+		}
+		r.gaps[o.Step] = o.Gap.To
 	}
 	return false
 }
@@ -105,32 +113,45 @@ func parseOutput(f frame) (Output, error) {
 	var err error
 	switch f.event {
 	case contract.OutputStdout, contract.OutputStderr:
-		output.Data, err = parseBytes(f.data)
+		output.Step, output.Data, err = parseBytes(f.data)
 	case contract.OutputAgent:
-		err = json.Unmarshal(f.data, &output.Agent)
+		of := struct {
+			*contract.AgentEvent
+
+			Step *string `json:"step"`
+		}{&output.Agent, &output.Step}
+		err = json.Unmarshal(f.data, &of)
 	case OutputState, OutputEnd:
 		err = json.Unmarshal(f.data, &output.Operation)
 	case OutputGap:
-		err = json.Unmarshal(f.data, &output.Gap)
+		of := struct {
+			*Gap
+
+			Step *string `json:"step"`
+		}{&output.Gap, &output.Step}
+		err = json.Unmarshal(f.data, &of)
 	}
 	return output, err
 }
 
-// parseBytes is what a command wrote: text as it is, anything else in base64.
-func parseBytes(data []byte) ([]byte, error) {
+// parseBytes is what a command wrote: text as it is, anything else in base64. Of a build
+// it has the step.
+func parseBytes(text []byte) (step string, data []byte, err error) {
 	var chunk struct {
+		Step     string `json:"step"`
 		Data     string `json:"data"`
 		Encoding string `json:"encoding"`
 	}
-	if err := json.Unmarshal(data, &chunk); err != nil {
-		return nil, err
+	if err := json.Unmarshal(text, &chunk); err != nil {
+		return "", nil, err
 	}
 	switch chunk.Encoding {
 	case "":
-		return []byte(chunk.Data), nil
+		return chunk.Step, []byte(chunk.Data), nil
 	case "base64":
-		return base64.StdEncoding.DecodeString(chunk.Data)
+		data, err = base64.StdEncoding.DecodeString(chunk.Data)
+		return chunk.Step, data, err
 	default:
-		return nil, fmt.Errorf("unknown encoding %q", chunk.Encoding)
+		return "", nil, fmt.Errorf("unknown encoding %q", chunk.Encoding)
 	}
 }

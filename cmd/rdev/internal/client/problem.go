@@ -25,6 +25,7 @@ type Problem struct {
 type FieldError struct {
 	Field   string `json:"field"`
 	Message string `json:"message"`
+	Line    int    `json:"line,omitempty"` // of the text that the field is in, from 1; 0 where there is none
 }
 
 // Error is the detail and the code on one line, without the fields.

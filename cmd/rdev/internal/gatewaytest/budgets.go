@@ -38,7 +38,7 @@ func (g *Gateway) putBudget(w http.ResponseWriter, r *http.Request, of string) {
 	if field, most := budget.Default.Exceeds(budget.Most); field != "" {
 		field = "default." + field
 		problem(w, http.StatusBadRequest, "INVALID_REQUEST", "the request is not valid",
-			map[string]string{"field": field, "message": fmt.Sprintf("must be at most %s, as most has it", most)})
+			contract.FieldError{Field: field, Message: fmt.Sprintf("must be at most %s, as most has it", most)})
 		return
 	}
 	g.budgets[of] = budget
@@ -78,7 +78,7 @@ func (g *Gateway) affords(w http.ResponseWriter, r *http.Request, agent *contrac
 		if field, most := agent.Limits.Exceeds(budget.Most); field != "" {
 			field = "limits." + field
 			problem(w, http.StatusBadRequest, "INVALID_REQUEST", "the request is not valid",
-				map[string]string{"field": field, "message": fmt.Sprintf("must be at most %s, as %s has it", most, of)})
+				contract.FieldError{Field: field, Message: fmt.Sprintf("must be at most %s, as %s has it", most, of)})
 			return nil, false
 		}
 	}

@@ -60,7 +60,7 @@ func (g *Gateway) putCredential(w http.ResponseWriter, r *http.Request) {
 	at := [2]string{r.PathValue("project"), r.PathValue("name")}
 	if at[1] == "PATH" {
 		problem(w, http.StatusBadRequest, "INVALID_REQUEST", "the request is not valid",
-			map[string]string{"field": "name", "message": "must not be PATH: it decides what a command runs"})
+			contract.FieldError{Field: "name", Message: "must not be PATH: it decides what a command runs"})
 		return
 	}
 	now := time.Now().UTC()

@@ -1,5 +1,5 @@
 // Package gatewaytest is a gateway for tests of its clients: it keeps projects,
-// operations, work, keys, credentials, budgets and webhooks in memory, plays scripted
+// operations, work, builds, keys, credentials, budgets and webhooks in memory, plays scripted
 // commands, and can be told to fail. It speaks the REST contract over a real socket.
 package gatewaytest
 
@@ -40,6 +40,7 @@ type Gateway struct {
 	webhooks    []*webhook                 // in the order of their creation
 	hooks       int                        // how many were made
 	workers     []*worker
+	torn        map[string]bool // artifacts, by path, whose answer broke off
 }
 
 // Streaming is the method of an entry that follows a GET among the requests:
@@ -84,7 +85,7 @@ type event struct {
 func New(projects ...string) *Gateway {
 	g := &Gateway{
 		projects: projects, byKey: map[string]string{}, keys: []*apiKey{firstKey()}, credentials: map[[2]string]credential{},
-		budgets: map[string]contract.Budget{}, used: map[string]contract.Spend{},
+		budgets: map[string]contract.Budget{}, used: map[string]contract.Spend{}, torn: map[string]bool{},
 		workers: []*worker{{id: "local-1", state: contract.WorkerReady}, {id: "local-2", state: contract.WorkerReady}},
 	}
 	g.changed = sync.NewCond(&g.mu)
@@ -114,6 +115,7 @@ func New(projects ...string) *Gateway {
 	g.budgetRoutes(mux)
 	g.webhookRoutes(mux)
 	g.workRoutes(mux)
+	g.buildRoutes(mux)
 	g.workerRoutes(mux)
 	g.Server = httptest.NewServer(g.edge(mux))
 	return g
@@ -166,7 +168,7 @@ func (g *Gateway) edge(next http.Handler) http.Handler {
 		case failing:
 			panic(http.ErrAbortHandler)
 		}
-		open := r.URL.Path == "/ready" || r.URL.Path == "/version"
+		open := r.URL.Path == "/ready" || r.URL.Path == "/version" || r.URL.Path == schemaPath
 		switch {
 		case !open && key == nil:
 			problem(w, http.StatusUnauthorized, "UNAUTHORIZED", "the API key is not known")
@@ -206,7 +208,7 @@ func answer(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-func problem(w http.ResponseWriter, status int, code, detail string, fields ...map[string]string) {
+func problem(w http.ResponseWriter, status int, code, detail string, fields ...contract.FieldError) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]any{

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
 )
 
 // apiKey is a key as it is shown, and the secrets that it has.
@@ -85,7 +87,7 @@ func (g *Gateway) createKey(w http.ResponseWriter, r *http.Request) {
 	for i, scope := range key.Scopes {
 		if scope == "nonsense" {
 			field := fmt.Sprintf("scopes[%d]", i)
-			problem(w, http.StatusBadRequest, "INVALID_REQUEST", field+": is no scope", map[string]string{"field": field, "message": "is no scope"})
+			problem(w, http.StatusBadRequest, "INVALID_REQUEST", field+": is no scope", contract.FieldError{Field: field, Message: "is no scope"})
 			return
 		}
 	}

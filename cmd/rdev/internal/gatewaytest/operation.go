@@ -25,6 +25,8 @@ type operation struct {
 	acts int    // events of its agent so far
 	play func() // what follows the approval of its start
 	goOn func() // what follows the last decision about its tools
+
+	in *operation // the build that it is a step of, nil for none
 }
 
 // past is one event of an operation's history.
@@ -76,7 +78,9 @@ func (g *Gateway) make(key string, wanted contract.Operation) (op *operation, re
 	if id, ok := g.byKey[key]; ok && key != "" {
 		return g.find(id), true
 	}
-	wanted.ID = fmt.Sprintf("0192aaaa-0000-7000-8000-%012d", len(g.operations)+1)
+	if wanted.ID == "" {
+		wanted.ID = fmt.Sprintf("0192aaaa-0000-7000-8000-%012d", len(g.operations)+1)
+	}
 	wanted.Actor, wanted.Held = "key:test", wanted.Command != nil && wanted.Command.Approval == contract.ApprovalRequired
 	op = &operation{cuts: map[int]bool{}, now: wanted}
 	g.operations = append(g.operations, op)
@@ -103,7 +107,7 @@ func (g *Gateway) change(op *operation, kind string) {
 		}
 	case contract.TypeCancelRequested:
 		op.now.CancelRequested = true
-	case contract.TypeApprovalRequested, contract.TypeApprovalDecided, contract.TypeProgressed, contract.TypeRetrying:
+	case contract.TypeApprovalRequested, contract.TypeApprovalDecided, contract.TypeProgressed, contract.TypeRetrying, contract.TypeStepped:
 	default:
 		op.now.State, op.now.FinishedAt, op.now.Held = contract.State(kind), &at, false
 		op.now.Approvals = slices.Clone(op.now.Approvals)
@@ -121,7 +125,7 @@ func (g *Gateway) change(op *operation, kind string) {
 	}
 	g.log = append(g.log, happened)
 	op.history = append(op.history, past{op.now.Seq, kind, at, op.now})
-	snapshot, _ := json.Marshal(op.now)
+	snapshot, _ := json.Marshal(summary(op.now))
 	name := "state"
 	if op.now.State.Ended() {
 		name = "end"
@@ -156,7 +160,11 @@ func (g *Gateway) list(w http.ResponseWriter, r *http.Request, name, prefix stri
 			(query.Get("kind") == "" || prefix+query.Get("kind") == op.now.Kind) &&
 			(query.Get("cursor") == "" || op.now.ID < query.Get("cursor"))
 		if matches {
-			list = append(list, op.now)
+			now := op.now
+			if name == "builds" {
+				now = summary(now)
+			}
+			list = append(list, now)
 		}
 	}
 	limit := 50

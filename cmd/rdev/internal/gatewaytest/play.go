@@ -19,6 +19,7 @@ import (
 //	echo WORD…    says the words on stdout
 //	err WORD…     says them on stderr
 //	fail CODE     exits with the code
+//	trouble CODE  says so, and then exits with the code
 //	lose          ends without an exit code, class infrastructure
 //	bytes         says bytes that are no text
 //	cut N         says N lines, and cuts the first connection in each of them
@@ -77,14 +78,17 @@ func (g *Gateway) playShell(op *operation, words []string) {
 		op.say(contract.OutputStdout, "\xff\x00\xfe")
 	case "cut":
 		for i := range number {
-			op.cuts[len(op.frames)] = true
+			op.cut()
 			op.say(contract.OutputStdout, fmt.Sprintf("line %d\n", i+1))
 		}
 	case "hang", "stubborn":
 		op.stubborn = verb == "stubborn"
 		op.say(contract.OutputStdout, "hanging\n")
 		return
-	case "fail":
+	case "fail", "trouble":
+		if verb == "trouble" {
+			op.say(contract.OutputStdout, "trouble\n")
+		}
 		g.fail(op, &number, contract.NewFailure(contract.ClassUser, "exit status %d", number))
 		return
 	case "flaky":
@@ -117,7 +121,18 @@ func (g *Gateway) fail(op *operation, code *int, failure *contract.Failure) {
 
 func (g *Gateway) end(op *operation, kind string, code int, failure *contract.Failure) {
 	op.now.ExitCode, op.now.Failure = &code, failure
+	if kind == contract.TypeCompleted && op.now.Work != nil {
+		op.leave()
+	}
 	g.change(op, kind)
+}
+
+// cut has the connection break in the next frame, once.
+func (o *operation) cut() {
+	o.cuts[len(o.frames)] = true
+	if o.in != nil {
+		o.in.cut()
+	}
 }
 
 // say adds a chunk in the form of the contract.
@@ -136,4 +151,11 @@ func (o *operation) add(event, data string) {
 		seq = max(seq, f.Seq+2) // gaps between sequences are usual
 	}
 	o.frames = append(o.frames, Frame{Seq: seq, Event: event, Data: data})
+	if o.in != nil {
+		of := map[string]any{}
+		_ = json.Unmarshal([]byte(data), &of)
+		of["step"], of["operation"] = o.now.Work.Step.Step, o.now.ID
+		said, _ := json.Marshal(of)
+		o.in.add(event, string(said))
+	}
 }

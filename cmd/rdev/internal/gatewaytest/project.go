@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+
+	"github.com/orchard9/rdev/libs/contract"
 )
 
 func (g *Gateway) hasProject(slug string) bool {
@@ -41,7 +43,7 @@ func (g *Gateway) createProject(w http.ResponseWriter, r *http.Request) {
 	var body struct{ Slug string }
 	if err := json.Unmarshal(readBody(r), &body); err != nil || body.Slug == "Bad" {
 		problem(w, http.StatusBadRequest, "INVALID_REQUEST", "the request is not valid",
-			map[string]string{"field": "slug", "message": "must be 1 to 40 of a-z, 0-9 and -"})
+			contract.FieldError{Field: "slug", Message: "must be 1 to 40 of a-z, 0-9 and -"})
 		return
 	}
 	g.start(w, r, "project.create", body.Slug, nil, func(op *operation) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -20,9 +21,20 @@ func (g *Gateway) output(w http.ResponseWriter, r *http.Request) {
 		notFound(w, "operation", r.PathValue("id"))
 		return
 	}
+	step := r.URL.Query().Get("step")
+	named := func(s contract.BuildStep) bool { return s.Name == step || s.Of == step }
+	if step != "" && !slices.ContainsFunc(op.now.Build.Steps, named) {
+		problem(w, http.StatusBadRequest, "INVALID_REQUEST", "the query is not valid", contract.FieldError{Field: "step", Message: "names no step of the build"})
+		return
+	}
 	from, resumed := cursor(r)
 	g.streaming(w, r, func() int { return len(op.frames) }, func(i int) bool {
 		f := op.frames[i]
+		if of := (struct{ Step string }{}); step != "" && json.Unmarshal([]byte(f.Data), &of) == nil && of.Step != "" {
+			if s, known := op.now.Build.Step(of.Step); !known || !named(*s) {
+				return true
+			}
+		}
 		// What has no cursor and is over is only said at the start.
 		if (f.Seq != 0 && f.Seq < from) || (f.Seq == 0 && resumed && f.Event != "end" && i+1 < len(op.frames)) {
 			return true
@@ -35,7 +47,7 @@ func (g *Gateway) output(w http.ResponseWriter, r *http.Request) {
 		}
 		write(w, f)
 		if r.URL.Query().Get("follow") == "false" && f.Event != "end" && i+1 == len(op.frames) {
-			now, _ := json.Marshal(op.now)
+			now, _ := json.Marshal(summary(op.now))
 			f = Frame{Event: "end", Data: string(now)}
 			write(w, f)
 		}

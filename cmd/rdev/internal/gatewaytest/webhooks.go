@@ -98,7 +98,7 @@ func (g *Gateway) createWebhook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if field, why := wrongWith(hook.Webhook); field != "" {
-		problem(w, http.StatusBadRequest, "INVALID_REQUEST", field+" "+why, map[string]string{"field": field, "message": why})
+		problem(w, http.StatusBadRequest, "INVALID_REQUEST", field+" "+why, contract.FieldError{Field: field, Message: why})
 		return
 	}
 	for _, other := range g.webhooks {
@@ -152,7 +152,7 @@ func (g *Gateway) updateWebhook(w http.ResponseWriter, r *http.Request, hook *we
 		return
 	}
 	if field, why := wrongWith(now); field != "" {
-		problem(w, http.StatusBadRequest, "INVALID_REQUEST", field+" "+why, map[string]string{"field": field, "message": why})
+		problem(w, http.StatusBadRequest, "INVALID_REQUEST", field+" "+why, contract.FieldError{Field: field, Message: why})
 		return
 	}
 	if now.Headers == nil {

@@ -26,14 +26,19 @@ func (g *Gateway) workRoutes(mux *http.ServeMux) {
 
 // work does with an operation what it does, if that is work.
 func (g *Gateway) work(do http.HandlerFunc) http.HandlerFunc {
+	return g.only("work", func(op contract.Operation) bool { return op.Work != nil }, do)
+}
+
+// only does with an operation what it does, if that is what is wanted.
+func (g *Gateway) only(what string, is func(contract.Operation) bool, do http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		id := r.PathValue("id")
 		g.mu.Lock()
 		op := g.find(id)
-		known := op != nil && op.now.Work != nil
+		known := op != nil && is(op.now)
 		g.mu.Unlock()
 		if !known {
-			notFound(w, "work", id)
+			notFound(w, what, id)
 			return
 		}
 		do(w, r)
@@ -42,10 +47,10 @@ func (g *Gateway) work(do http.HandlerFunc) http.HandlerFunc {
 
 // refusal is a problem that is not written yet.
 type refusal struct {
-	Status int                 `json:"status"`
-	Code   string              `json:"code"`
-	Detail string              `json:"detail"`
-	Fields []map[string]string `json:"errors"`
+	Status int                   `json:"status"`
+	Code   string                `json:"code"`
+	Detail string                `json:"detail"`
+	Fields []contract.FieldError `json:"errors"`
 }
 
 // queue makes a piece of work of a request, or refuses it. Workers that are free play
@@ -65,7 +70,7 @@ func (g *Gateway) queue(key string, body []byte) (op *operation, replayed bool, 
 		command.Shell = shell
 	}
 	invalid := func(field, why string) *refusal {
-		return &refusal{http.StatusBadRequest, "INVALID_REQUEST", "the request is not valid", []map[string]string{{"field": field, "message": why}}}
+		return &refusal{http.StatusBadRequest, "INVALID_REQUEST", "the request is not valid", []contract.FieldError{{Field: field, Message: why}}}
 	}
 	switch {
 	case !slices.Contains(contract.WorkKinds(), request.Kind):
@@ -100,22 +105,29 @@ func (g *Gateway) enqueue(key string, wanted contract.Operation) (op *operation,
 	return op, false
 }
 
-// carryOut has free workers play the work whose turn it is, until none is left.
+// carryOut has free workers play the work whose turn it is, and builds go on, until
+// nothing is left.
 func (g *Gateway) carryOut() {
 	for {
 		worker, op := g.freeWorker(), g.nextWork()
 		if worker == nil || op == nil {
-			return
+			if !g.advanceBuilds() {
+				return
+			}
+			continue
 		}
 		op.now.Lane, op.now.AttemptAt = contract.WorkerLane(worker.id), new(g.clock())
 		g.change(op, contract.TypeRunning)
 		if from := op.now.Work.Repository; from != nil {
 			op.say(contract.OutputStderr, "checked out "+cmp.Or(from.Ref, "HEAD")+"\n")
 		}
-		if agent := op.now.Command.Agent; agent != nil {
-			g.playAgent(op, agent, nil)
-		} else {
+		switch {
+		case op.now.Command.Agent != nil:
+			g.playAgent(op, op.now.Command.Agent, nil)
+		case op.now.Command.Shell != nil:
 			g.playShell(op, words(op.now.Command.Shell))
+		default: // an image, or a deployment
+			g.end(op, contract.TypeCompleted, 0, nil)
 		}
 	}
 }

@@ -36,7 +36,7 @@ func (s Style) Event(event Event) string {
 		paint = s.Warn
 	case contract.TypeRunning, contract.TypeApprovalDecided:
 		paint = s.Mark
-	case contract.TypeProgressed:
+	case contract.TypeProgressed, contract.TypeStepped:
 		paint = s.Dim
 	}
 	line := fmt.Sprintf("%s  %s  %s  %-16s  %s",
@@ -68,6 +68,8 @@ func Details(event Event) string {
 		return retrying(event)
 	case contract.TypeProgressed:
 		return join(op.Kind, Progress(op.Result))
+	case contract.TypeStepped:
+		return join(op.Kind, Steps(op.Build))
 	case contract.TypeApprovalRequested:
 		if n := len(op.Approvals); n > 0 {
 			asked := op.Approvals[n-1]
