@@ -263,7 +263,7 @@ const VerbWorkLoad = "work_load"
 
 // WorkLoad is what the work queue asks of its workers.
 type WorkLoad struct {
-	Queued int `json:"queued"` // due, and without a worker
+	Queued int `json:"queued"` // could start, were there another worker
 	// OldestAge is how long the work has waited that has waited longest.
 	OldestAge Duration     `json:"oldest_age"`
 	Workers   []WorkerLoad `json:"workers"` // that are ready or drain, or still carry something out

@@ -68,7 +68,7 @@ while [ "$count" -gt 0 ]; do
 			wait "$attempt" && break
 			attempt=
 		fi
-		[ "$(date +%s)" -lt "$deadline" ] || { printf 'service %s was not ready within %s s\n' "$1" "$3" >&2; finish 177; }
+		[ "$(date +%s)" -le "$deadline" ] || { printf 'service %s was not ready within %s s\n' "$1" "$3" >&2; finish 177; }
 	done
 	count=$((count - 1)); shift 3
 done

@@ -25,13 +25,10 @@ func (d *Dispatcher) load() (load contract.WorkLoad, ok bool) {
 	if !d.live || !d.staffed {
 		return load, false
 	}
-	load.Queued = d.schedule.Total().Waiting
+	load.Queued = d.schedule.Startable()
 	load.Workers = make([]contract.WorkerLoad, 0, len(d.workers))
 	for id, worker := range d.workers {
-		operation, underway, holds := d.schedule.Due(id)
-		if holds && !underway {
-			load.Queued--
-		}
+		operation, _, _ := d.schedule.Due(id)
 		load.Workers = append(load.Workers, contract.WorkerLoad{Worker: worker, Operation: operation, Tasks: d.tasks[id]})
 	}
 	slices.SortFunc(load.Workers, func(a, b contract.WorkerLoad) int { return strings.Compare(a.ID, b.ID) })

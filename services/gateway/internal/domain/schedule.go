@@ -238,27 +238,27 @@ func (s *Schedule) Kinds() map[string]Counts {
 	return all
 }
 
-// Oldest is the item that waited first of those that wait and are not delayed, or
-// false where none does. It takes a look at every project.
-func (s *Schedule) Oldest() (id string, ok bool) {
-	var oldest *item
-	see := func(x *item) {
-		if x != nil && (oldest == nil || x.age < oldest.age) {
-			oldest = x
-		}
-	}
+// Startable is how many more items would be due if there were any number of slots: that
+// wait for one, as far as the limits leave room for them. Where both projects and kinds
+// have limits it may be fewer.
+func (s *Schedule) Startable() int {
+	ofProjects, ofKinds := 0, 0
 	for _, p := range s.projects {
-		for _, b := range p.backlogs {
-			see(b.oldest())
+		waiting := p.counts.Waiting - (p.held - p.counts.Running)
+		if s.perProject > 0 {
+			waiting = min(waiting, max(0, s.perProject-p.held))
 		}
+		ofProjects += waiting
 	}
-	for _, at := range s.slots {
-		see(at.due)
+	for _, k := range s.kinds {
+		if k.group.limit == 0 {
+			ofKinds += k.counts.Waiting
+			continue
+		}
+		due := k.group.held - k.counts.Running
+		ofKinds += min(k.counts.Waiting-due, max(0, k.group.limit-k.group.held))
 	}
-	if oldest == nil {
-		return "", false
-	}
-	return oldest.id, true
+	return min(ofProjects, ofKinds)
 }
 
 // settle ends a call: every slot that is free gets an item, as long as there is one

@@ -349,13 +349,10 @@ func (h *history) compare(before map[string]string, changed []string) {
 		h.t.Fatalf("%s: %+v in all, want %+v", h.call, got, want)
 	}
 	projects, kinds := map[string]domain.Counts{}, map[string]domain.Counts{}
-	oldest, next := "", time.Time{}
+	next := time.Time{}
 	for _, x := range h.m.items {
 		projects[x.Project] = h.m.counts(func(y *modelItem) bool { return x.Project == y.Project })
 		kinds[x.Kind] = h.m.counts(func(y *modelItem) bool { return x.Kind == y.Kind })
-		if oldest == "" && (x.state == "waiting" || x.state == "due") {
-			oldest = x.ID
-		}
 		if x.state == "delayed" && (next.IsZero() || x.NotBefore.Before(next)) {
 			next = x.NotBefore
 		}
@@ -370,9 +367,6 @@ func (h *history) compare(before map[string]string, changed []string) {
 	}
 	if got := h.s.Kinds(); !maps.Equal(got, kinds) {
 		h.t.Fatalf("%s: %+v, want %+v", h.call, got, kinds)
-	}
-	if got, ok := h.s.Oldest(); got != oldest || ok != (oldest != "") {
-		h.t.Fatalf("%s: the oldest is %q, want %q", h.call, got, oldest)
 	}
 	if got, ok := h.s.Next(); !got.Equal(next) || ok != !next.IsZero() {
 		h.t.Fatalf("%s: the next comes %s, want %s", h.call, got, next)
