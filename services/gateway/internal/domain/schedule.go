@@ -244,19 +244,21 @@ func (s *Schedule) Kinds() map[string]Counts {
 func (s *Schedule) Startable() int {
 	ofProjects, ofKinds := 0, 0
 	for _, p := range s.projects {
-		waiting := p.counts.Waiting - (p.held - p.counts.Running)
+		due := p.held - p.counts.Running
+		waiting := p.counts.Waiting - due
+		ofKinds -= due
 		if s.perProject > 0 {
 			waiting = min(waiting, max(0, s.perProject-p.held))
 		}
 		ofProjects += waiting
 	}
 	for _, k := range s.kinds {
-		if k.group.limit == 0 {
-			ofKinds += k.counts.Waiting
-			continue
+		waiting := k.counts.Waiting
+		if g := k.group; g.limit > 0 {
+			due := g.held - k.counts.Running
+			waiting = due + min(waiting-due, max(0, g.limit-g.held))
 		}
-		due := k.group.held - k.counts.Running
-		ofKinds += min(k.counts.Waiting-due, max(0, k.group.limit-k.group.held))
+		ofKinds += waiting
 	}
 	return min(ofProjects, ofKinds)
 }
