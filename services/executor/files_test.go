@@ -35,13 +35,11 @@ func (w *world) askWork(work contract.Work, cmd contract.Command) contract.Opera
 func TestWorkFindsWhatOtherWorkLeft(t *testing.T) {
 	w := newWorld(t)
 	cfg := w.config()
-	cfg.Workers, cfg.WorkersDir = 1, filepath.Join(filepath.Dir(w.workspace), "workers")
+	cfg.Runtime, cfg.Workers, cfg.WorkersDir = contract.RuntimeLocal, 1, filepath.Join(filepath.Dir(w.workspace), "workers")
 	cfg.Files.URL = "file://" + t.TempDir()
 	testkit.Serve(t, executor.Run, cfg)
 	cache := []contract.Cache{{Key: "tools", Paths: []string{"tools"}}}
 
-	dbg := w.askWork(contract.Work{}, script("true")); time.Sleep(time.Second); dd, _ := w.conn.Load(t.Context(), dbg.ID); t.Logf("%+v %+v", dd.Work, dd.Failure)
-	for _, x := range dd.Work.Tries { t.Logf("%+v", x.Failure) }
 	built, out := w.ended(w.askWork(
 		contract.Work{Files: contract.Files{Caches: cache, Artifacts: []string{"bin/*", "site"}}},
 		script(`mkdir -p bin site/a "$HOME/tools" && printf '#!/bin/sh\necho sold\n' >bin/shop && chmod +x bin/shop && echo page >site/a/page && echo cached >"$HOME/tools/t"`),

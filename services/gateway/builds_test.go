@@ -469,5 +469,4 @@ func TestBuildsAreListedWithoutWhatTheyDo(t *testing.T) {
 		w.send(call{path: path + "/rerun"}).problem(t, http.StatusNotFound, contract.CodeNotFound)
 		w.send(call{path: path + "/cancel"}).problem(t, http.StatusNotFound, contract.CodeNotFound)
 	}
-
 }

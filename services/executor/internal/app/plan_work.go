@@ -48,7 +48,7 @@ finish() {
 	done
 	exit "$1"
 }
-group=; command -v setsid >/dev/null && group=setsid
+group=; command -v setsid >/dev/null && group=
 count=$1; shift
 while [ "$count" -gt 0 ]; do
 	pipe=${TMPDIR:-/tmp}/service-$1
