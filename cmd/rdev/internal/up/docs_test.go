@@ -98,6 +98,19 @@ func TestTheCommandsOfTheWorkPageWork(t *testing.T) {
 	i.stop()
 }
 
+// And so are those of docs/builds.md.
+func TestTheCommandsOfTheBuildsPageWork(t *testing.T) {
+	i := start(t, t.TempDir())
+	i.must("projects", "create", "shop")
+	out := i.page("builds.md", "REPO="+repository(t))
+	for _, want := range []string{"completed", "from an earlier build"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in the output:\n%s", want, out)
+		}
+	}
+	i.stop()
+}
+
 // page runs the commands of a page of docs that can be typed as they are, one after
 // the other, and returns what they said.
 func (i *instance) page(name string, env ...string) string {

@@ -272,7 +272,7 @@ func TestAllStepsOfABuildSeeOneCommit(t *testing.T) {
 		build.Steps[i].Repository = of
 	}
 	build.Steps[0].Command.Env, build.Steps[0].Command.Credentials = map[string]string{"A": "b"}, []string{"TOKEN"}
-	build = pinned(build)
+	build = Pinned(build)
 	var needs []string
 	for _, step := range build.Steps {
 		needs = append(needs, step.Name+":"+strings.Join(step.Needs, ","))

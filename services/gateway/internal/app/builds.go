@@ -10,7 +10,7 @@ import (
 
 // RunBuild accepts a build: its steps run as soon as what they need is there.
 func (a *App) RunBuild(ctx context.Context, asker Asker, project string, build contract.Build) (Accepted, error) {
-	return a.acceptBuild(ctx, asker, project, pinned(build))
+	return a.acceptBuild(ctx, asker, project, Pinned(build))
 }
 
 func (a *App) acceptBuild(ctx context.Context, asker Asker, project string, build contract.Build) (Accepted, error) {

@@ -17,10 +17,10 @@ const (
 	checkoutBackoff  = 2 * time.Second
 )
 
-// pinned is a build all of whose steps see the same commit of a repository, whatever is
+// Pinned is a build all of whose steps see the same commit of a repository, whatever is
 // pushed while it runs: where several steps have a ref of one that is no commit, they
 // need a step more, which comes before them and tells what it is.
-func pinned(build contract.Build) contract.Build {
+func Pinned(build contract.Build) contract.Build {
 	uses := map[contract.Repository]int{}
 	for _, step := range build.Steps {
 		if step.Repository != nil && !isCommit(step.Repository.Ref) {

@@ -65,7 +65,7 @@ func (h *handlers) runBuild(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if dry {
-		api.Write(w, http.StatusOK, map[string]any{"build": build})
+		api.Write(w, http.StatusOK, map[string]any{"build": app.Pinned(build)})
 		return nil
 	}
 	return h.accept(w, r, func(ctx context.Context, asker app.Asker) (app.Accepted, error) {
@@ -189,7 +189,7 @@ func buildSummary(op contract.Operation) Operation {
 	build.Steps = make([]contract.BuildStep, len(op.Build.Steps))
 	for i, step := range op.Build.Steps {
 		build.Steps[i] = contract.BuildStep{
-			Name: step.Name, Of: step.Of, Needs: step.Needs, State: step.State, Operation: step.Operation, Reused: step.Reused,
+			Name: step.Name, Of: step.Of, Needs: step.Needs, AllowFailure: step.AllowFailure, State: step.State, Operation: step.Operation, Reused: step.Reused,
 			StartedAt: step.StartedAt, FinishedAt: step.FinishedAt, ExitCode: step.ExitCode, Failure: step.Failure, Commit: step.Commit,
 		}
 	}
