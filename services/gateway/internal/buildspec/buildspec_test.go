@@ -37,7 +37,7 @@ func problems(t testing.TB, err error) string {
 	}
 	var lines strings.Builder
 	for _, field := range problem.Fields {
-		fmt.Fprintf(&lines, "%s (line %d): %s\n", field.Field, field.Line, field.Message)
+		fmt.Fprintf(&lines, "build.yml:%d: %s %s\n", field.Line, field.Field, field.Message)
 	}
 	return lines.String()
 }
