@@ -34,10 +34,10 @@ func TestWhatIsNoSpecification(t *testing.T) {
 		"no anchor":       {"env: *env", " (line 0): the text is not YAML: unknown anchor 'env' referenced\n"},
 		"two documents":   {"steps: []\n---\nsteps: []\n", " (line 2): the text has a second document, and must be one\n"},
 		"a second, wrong": {"steps: []\n---\nsteps: [\n", " (line 4): the text is not YAML: did not find expected node content\n"},
-		"no steps":        {"name: x\n", "steps (line 0): is required: what the build does, step by step\n"},
+		"no steps":        {"name: x\n", "build.yml:0: steps is required: what the build does, step by step\n"},
 		"itself":          {"env: &env {<<: *env}\nsteps: [{name: a, run: x}]", tooMany},
-		"itself, a list":  {"steps: &steps [*steps]", "steps[0] (line 1): must be a mapping, not a list\n"},
-		"laughs":          {laughs + "steps: *j", "a (line 1): is not a field that is known here\n"},
+		"itself, a list":  {"steps: &steps [*steps]", "build.yml:1: steps[0] must be a mapping, not a list\n"},
+		"laughs":          {laughs + "steps: *j", "build.yml:1: a is not a field that is known here\n"},
 		"merged laughs":   {merges + "steps: [{name: a, run: x, env: *j}]", tooMany},
 		"many laughs": {
 			"steps:\n - &a {name: a, run: x, secrets: &b [" + strings.Repeat("x,", 10000) + "]}\n" + strings.Repeat(" - *a\n", 99),
@@ -66,11 +66,11 @@ steps:
 	}{
 		"all":          {map[string]string{"TARGET": "production", "VERSION": "7"}, ""},
 		"the default":  {map[string]string{"VERSION": "7"}, ""},
-		"none":         {nil, "params.VERSION (line 3): has no default, and no value was given\n"},
-		"another":      {map[string]string{"VERSION": "7", "TRAGET": "x"}, "params.TRAGET (line 1): was given, and the build has no such parameter; did you mean \"TARGET\"?\n"},
-		"not a value":  {map[string]string{"VERSION": "7", "TARGET": "test"}, "params.TARGET (line 2): is \"test\", and must be one of staging, production\n"},
-		"what is none": {map[string]string{"VERSION": "7 8"}, "steps[0].image.tags[0] (line 5): is \"shop:7 8\", and must be a name of an image, as \"registry.example.com/shop:1.2\"\n"},
-		"a zero byte":  {map[string]string{"VERSION": "\x00"}, "params.VERSION (line 3): must be UTF-8 text without zero bytes\nsteps[0].image.tags[0] (line 5): must be UTF-8 text without zero bytes\n"},
+		"none":         {nil, "build.yml:3: params.VERSION has no default, and no value was given\n"},
+		"another":      {map[string]string{"VERSION": "7", "TRAGET": "x"}, "build.yml:1: params.TRAGET was given, and the build has no such parameter; did you mean \"TARGET\"?\n"},
+		"not a value":  {map[string]string{"VERSION": "7", "TARGET": "test"}, "build.yml:2: params.TARGET is \"test\", and must be one of staging, production\n"},
+		"what is none": {map[string]string{"VERSION": "7 8"}, "build.yml:5: steps[0].image.tags[0] is \"shop:7 8\", and must be a name of an image, as \"registry.example.com/shop:1.2\"\n"},
+		"a zero byte":  {map[string]string{"VERSION": "\x00"}, "build.yml:3: params.VERSION must be UTF-8 text without zero bytes\nbuild.yml:5: steps[0].image.tags[0] must be UTF-8 text without zero bytes\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			build, err := parse(text, test.params)
@@ -128,18 +128,18 @@ func TestBounds(t *testing.T) {
 		text, want string // an error of the one that is one more than allowed
 		most       int
 	}{
-		"steps":     {"steps: [%s]", "steps (line 1): has more than 100 steps", 100},
-		"secrets":   {"secrets: [%s]\nsteps: [{name: a, run: x}]", "secrets (line 1): has more than 50 items", 50},
-		"params":    {"params: {%s}\nsteps: [{name: a, run: x}]", "params (line 1): has more than 50 parameters", 50},
-		"labels":    {"labels: {%s}\nsteps: [{name: a, run: x}]", "labels (line 1): has more than 50", 50},
-		"axes":      {"steps: [{name: a, run: x, matrix: {%s}}]", "steps[0].matrix (line 1): has more than 5 names", 5},
-		"caches":    {"steps: [{name: a, run: x, cache: [%s]}]", "steps[0].cache (line 1): has more than 10 caches", 10},
-		"paths":     {"steps: [{name: a, run: x, cache: [{key: a, paths: [%s]}]}]", "steps[0].cache[0].paths (line 1): has more than 50 items", 50},
-		"artifacts": {"steps: [{name: a, run: x, artifacts: [%s]}]", "steps[0].artifacts (line 1): has more than 50 items", 50},
-		"services":  {"steps: [{name: a, run: x, services: [%s]}]", "steps[0].services (line 1): has more than 10 services", 10},
-		"tags":      {"steps: [{name: a, image: {tags: [%s]}}]", "steps[0].image.tags (line 1): has more than 50 items", 50},
-		"args":      {"steps: [{name: a, image: {tags: [a], args: {%s}}}]", "steps[0].image.args (line 1): has more than 50 arguments", 50},
-		"matrix":    {"steps: [{name: a, run: x, matrix: {A: [%s]}}]", "steps[0].matrix.A (line 1): has more than 100 items", 100},
+		"steps":     {"steps: [%s]", "build.yml:1: steps has more than 100 steps", 100},
+		"secrets":   {"secrets: [%s]\nsteps: [{name: a, run: x}]", "build.yml:1: secrets has more than 50 items", 50},
+		"params":    {"params: {%s}\nsteps: [{name: a, run: x}]", "build.yml:1: params has more than 50 parameters", 50},
+		"labels":    {"labels: {%s}\nsteps: [{name: a, run: x}]", "build.yml:1: labels has more than 50", 50},
+		"axes":      {"steps: [{name: a, run: x, matrix: {%s}}]", "build.yml:1: steps[0].matrix has more than 5 names", 5},
+		"caches":    {"steps: [{name: a, run: x, cache: [%s]}]", "build.yml:1: steps[0].cache has more than 10 caches", 10},
+		"paths":     {"steps: [{name: a, run: x, cache: [{key: a, paths: [%s]}]}]", "build.yml:1: steps[0].cache[0].paths has more than 50 items", 50},
+		"artifacts": {"steps: [{name: a, run: x, artifacts: [%s]}]", "build.yml:1: steps[0].artifacts has more than 50 items", 50},
+		"services":  {"steps: [{name: a, run: x, services: [%s]}]", "build.yml:1: steps[0].services has more than 10 services", 10},
+		"tags":      {"steps: [{name: a, image: {tags: [%s]}}]", "build.yml:1: steps[0].image.tags has more than 50 items", 50},
+		"args":      {"steps: [{name: a, image: {tags: [a], args: {%s}}}]", "build.yml:1: steps[0].image.args has more than 50 arguments", 50},
+		"matrix":    {"steps: [{name: a, run: x, matrix: {A: [%s]}}]", "build.yml:1: steps[0].matrix.A has more than 100 items", 100},
 	} {
 		items := map[string]string{
 			"steps": "{name: a%d, run: x}", "secrets": "A%d", "params": "A%d: x", "labels": "a%d: x", "axes": "A%d: [x]", "caches": "{key: a%[1]d, paths: [~/a%[1]d]}",
@@ -169,13 +169,13 @@ func TestABuildFitsIntoItsEvents(t *testing.T) {
 		t.Errorf("%d bytes, %v", len(encoded), err)
 	}
 	_, err = parse(fmt.Appendf(nil, "steps: ["+step+"]", letters, strings.Repeat("x", 33<<10)), nil)
-	want := "steps (line 1): come to more than 262144 bytes, with all that they inherit and each of a matrix\n"
+	want := "build.yml:1: steps come to more than 262144 bytes, with all that they inherit and each of a matrix\n"
 	if got := problems(t, err); got != want {
 		t.Errorf("got %s", got)
 	}
 	text := "env: {A: " + strings.Repeat("x", 30<<10) + "}\nsteps: [{name: a, run: x, cache: [{key: " + strings.Repeat("$A", 100) + ", paths: [~/a]}]}]"
 	_, err = parse([]byte(text), nil)
-	if got := problems(t, err); got != "steps[0].cache[0].key (line 2): has more than 500 bytes, with the values of its variables\n" {
+	if got := problems(t, err); got != "build.yml:2: steps[0].cache[0].key has more than 500 bytes, with the values of its variables\n" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -183,13 +183,13 @@ func TestABuildFitsIntoItsEvents(t *testing.T) {
 func TestWhatIsTooLong(t *testing.T) {
 	long := strings.Repeat("ä", 2000)
 	for name, test := range map[string]struct{ text, want string }{
-		"name":        {"name: " + strings.Repeat("ä", 201) + "\nsteps: [{name: a, run: x}]", "name (line 1): must have at most 200 characters\n"},
-		"field":       {"steps: [{name: a, run: x, " + long[:300] + ": x}]", "steps[0] (line 1): has a name of more than 200 bytes\n"},
-		"need":        {"steps: [{name: a, run: x, needs: [" + long + "]}]", "steps[0].needs[0] (line 1): names \"" + strings.Repeat("ä", 196) + "…\n"},
-		"needs":       {"steps: [{name: a, run: x, needs: [" + strings.Repeat("b,", 101) + "]}]", "steps[0].needs (line 1): has more than 100 names\n"},
-		"condition":   {"steps: [{name: a, run: x, if: \"'" + long + "' == 'a'\"}]", "steps[0].if (line 1): has more than 2000 bytes\n"},
-		"matrix":      {"steps: [{name: a, run: x}, {name: b, run: x, matrix: {A: [" + hundred() + "]}}]", "steps (line 1): come to more than 100, with each of a matrix\n"},
-		"suggestions": {"steps: [{name: a, run: x, " + unknown(150) + "}]", "steps[0].nameA0 (line 1): is not a field that is known here; did you mean \"name\"?\n"},
+		"name":        {"name: " + strings.Repeat("ä", 201) + "\nsteps: [{name: a, run: x}]", "build.yml:1: name must have at most 200 characters\n"},
+		"field":       {"steps: [{name: a, run: x, " + long[:300] + ": x}]", "build.yml:1: steps[0] has a name of more than 200 bytes\n"},
+		"need":        {"steps: [{name: a, run: x, needs: [" + long + "]}]", "build.yml:1: steps[0].needs[0] names \"" + strings.Repeat("ä", 196) + "…\n"},
+		"needs":       {"steps: [{name: a, run: x, needs: [" + strings.Repeat("b,", 101) + "]}]", "build.yml:1: steps[0].needs has more than 100 names\n"},
+		"condition":   {"steps: [{name: a, run: x, if: \"'" + long + "' == 'a'\"}]", "build.yml:1: steps[0].if has more than 2000 bytes\n"},
+		"matrix":      {"steps: [{name: a, run: x}, {name: b, run: x, matrix: {A: [" + hundred() + "]}}]", "build.yml:1: steps come to more than 100, with each of a matrix\n"},
+		"suggestions": {"steps: [{name: a, run: x, " + unknown(150) + "}]", "build.yml:1: steps[0].nameA0 is not a field that is known here; did you mean \"name\"?\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := parse([]byte(test.text), nil)
