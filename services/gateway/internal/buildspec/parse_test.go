@@ -13,27 +13,27 @@ import (
 )
 
 func TestWhatIsNoSpecification(t *testing.T) {
-	const tooMany = " (line 0): the text comes to more than 50000 values, with what its aliases stand for\n"
+	const tooMany = "build.yml:0:  the text comes to more than 50000 values, with what its aliases stand for\n"
 	laughs, merges := "a: &a [x, x, x, x, x, x, x, x, x, x]\n", "a: &a {x: y}\n"
 	for i := 'b'; i < 'k'; i++ {
 		merges += fmt.Sprintf("%c: &%c {<<: [%s]}\n", i, i, strings.Repeat(fmt.Sprintf("*%c, ", i-1), 9))
 		laughs += fmt.Sprintf("%c: &%c [%s]\n", i, i, strings.Repeat(fmt.Sprintf("*%c, ", i-1), 9))
 	}
 	for name, test := range map[string]struct{ text, want string }{
-		"nothing":         {"", " (line 0): the text is empty, and must have steps\n"},
-		"a comment":       {"# later\n", " (line 0): the text is empty, and must have steps\n"},
-		"null":            {"~", " (line 0): the text has no value; write one, or leave it out\n"},
-		"text":            {"steps", " (line 0): the text must be a mapping, not text\n"},
-		"a list":          {"- run: x", " (line 0): the text must be a mapping, not a list\n"},
-		"no UTF-8":        {"name: \xff", " (line 0): the text is not UTF-8\n"},
-		"too long":        {"# " + strings.Repeat("x", 64<<10), " (line 0): the text has more than 65536 bytes\n"},
-		"open":            {"name: a\nsteps: [\n\n", " (line 4): the text is not YAML: did not find expected node content\n"},
-		"tabs":            {"name: a\nsteps:\n\t- run: x\n", " (line 3): the text is not YAML: found character that cannot start any token\n"},
-		"a colon":         {"name: a\nsteps:\n  - name: b\n    run: echo a: b\n", " (line 4): the text is not YAML: mapping values are not allowed in this context\n"},
-		"indented":        {"name: a\nsteps:\n  - name: b\n   run: x\n", " (line 3): the text is not YAML: did not find expected '-' indicator\n"},
-		"no anchor":       {"env: *env", " (line 0): the text is not YAML: unknown anchor 'env' referenced\n"},
-		"two documents":   {"steps: []\n---\nsteps: []\n", " (line 2): the text has a second document, and must be one\n"},
-		"a second, wrong": {"steps: []\n---\nsteps: [\n", " (line 4): the text is not YAML: did not find expected node content\n"},
+		"nothing":         {"", "build.yml:0:  the text is empty, and must have steps\n"},
+		"a comment":       {"# later\n", "build.yml:0:  the text is empty, and must have steps\n"},
+		"null":            {"~", "build.yml:0:  the text has no value; write one, or leave it out\n"},
+		"text":            {"steps", "build.yml:0:  the text must be a mapping, not text\n"},
+		"a list":          {"- run: x", "build.yml:0:  the text must be a mapping, not a list\n"},
+		"no UTF-8":        {"name: \xff", "build.yml:0:  the text is not UTF-8\n"},
+		"too long":        {"# " + strings.Repeat("x", 64<<10), "build.yml:0:  the text has more than 65536 bytes\n"},
+		"open":            {"name: a\nsteps: [\n\n", "build.yml:4:  the text is not YAML: did not find expected node content\n"},
+		"tabs":            {"name: a\nsteps:\n\t- run: x\n", "build.yml:3:  the text is not YAML: found character that cannot start any token\n"},
+		"a colon":         {"name: a\nsteps:\n  - name: b\n    run: echo a: b\n", "build.yml:4:  the text is not YAML: mapping values are not allowed in this context\n"},
+		"indented":        {"name: a\nsteps:\n  - name: b\n   run: x\n", "build.yml:3:  the text is not YAML: did not find expected '-' indicator\n"},
+		"no anchor":       {"env: *env", "build.yml:0:  the text is not YAML: unknown anchor 'env' referenced\n"},
+		"two documents":   {"steps: []\n---\nsteps: []\n", "build.yml:2:  the text has a second document, and must be one\n"},
+		"a second, wrong": {"steps: []\n---\nsteps: [\n", "build.yml:4:  the text is not YAML: did not find expected node content\n"},
 		"no steps":        {"name: x\n", "build.yml:0: steps is required: what the build does, step by step\n"},
 		"itself":          {"env: &env {<<: *env}\nsteps: [{name: a, run: x}]", tooMany},
 		"itself, a list":  {"steps: &steps [*steps]", "build.yml:1: steps[0] must be a mapping, not a list\n"},
