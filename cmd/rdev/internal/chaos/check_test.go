@@ -26,6 +26,7 @@ func check(t *testing.T, w *world, l *load, workspaces map[string]string) {
 	checkOutputs(ctx, t, w, log, l)
 	checkAudit(ctx, t, w, log)
 	checkNothingLives(t, w.workspaces)
+	checkNothingLives(t, w.workers)
 }
 
 // history is the log of all operations, folded.
@@ -112,6 +113,7 @@ func checkEnds(t *testing.T, h history, l *load) {
 			}
 			continue
 		}
+		checkWorkers(t, op)
 		code := -1
 		if op.ExitCode != nil {
 			code = *op.ExitCode
@@ -124,6 +126,14 @@ func checkEnds(t *testing.T, h history, l *load) {
 			t.Errorf("job %s, operation %s, ended %s with exit code %d, failure %+v, attempt %d, want exit code %d; cancel asked: %v",
 				j.key, id, op.State, code, op.Failure, op.Attempt, j.code, l.cancelled[id])
 		}
+	}
+}
+
+// checkWorkers wants work to have been done on a worker, and only there.
+func checkWorkers(t *testing.T, op contract.Operation) {
+	t.Helper()
+	if worker := op.Worker(); op.Attempt > 0 && (op.Work != nil) != (worker != "") || op.Work != nil && len(op.Work.Tries) > 0 {
+		t.Errorf("operation %s of kind %s was done by the worker %q, after the tries %+v", op.ID, op.Kind, worker, op.Work)
 	}
 }
 

@@ -39,13 +39,13 @@ type member struct {
 	frozen bool
 }
 
-func newCrew(t *testing.T, natsURL, runner string) *crew {
+func newCrew(t *testing.T, natsURL, runner, workersDir string) *crew {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &crew{t: t, program: program, args: []string{executorCommand, natsURL, runner}, logs: t.TempDir()}
+	c := &crew{t: t, program: program, args: []string{executorCommand, natsURL, runner, workersDir}, logs: t.TempDir()}
 	t.Cleanup(c.disband)
 	return c
 }

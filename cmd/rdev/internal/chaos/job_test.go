@@ -6,13 +6,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orchard9/rdev/cmd/rdev/internal/client"
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// job is a command whose doings are known beforehand. It writes a journal into
-// its workspace: when it starts, at every step, and when it ends.
+// job is a command, or a piece of work, whose doings are known beforehand. It writes a
+// journal into its workspace: when it starts, at every step, and when it ends.
 type job struct {
+	work     bool
+	priority contract.Priority
 	key      string // of the request, and its name in the journal
 	project  string
 	steps    int
@@ -26,6 +27,7 @@ const journal = "journal"
 
 func newJob(random *rand.Rand, project, key string) job {
 	j := job{
+		work: random.IntN(3) == 0, priority: []contract.Priority{contract.PriorityHigh, contract.PriorityNormal}[random.IntN(2)],
 		key: key, project: project, steps: 1 + random.IntN(6), width: 1 + random.IntN(200),
 		pause: time.Duration(10+random.IntN(60)) * time.Millisecond, stubborn: random.IntN(8) == 0,
 	}
@@ -47,9 +49,13 @@ func (j job) line(stream string, i int) string {
 	return fmt.Sprintf("%s %s %d %s\n", j.key, stream, i, strings.Repeat("x", j.width))
 }
 
-// command is the job as a script; half of its lines go to standard error.
-func (j job) command() client.Command {
+// script is the job; half of its lines go to standard error. Work fails where somebody was
+// in its workspace before it.
+func (j job) script() *contract.Shell {
 	var script strings.Builder
+	if j.work {
+		script.WriteString("test -z \"$(ls -A . \"$HOME\" \"$TMPDIR\" | grep -v :)\" || exit 99\n")
+	}
 	if j.stubborn {
 		script.WriteString("trap '' TERM\n")
 	}
@@ -65,7 +71,7 @@ done
 echo "end %[1]s" >>%[2]s
 exit %[6]d
 `, j.key, journal, strings.Repeat("x", j.width), j.steps, j.pause.Seconds(), j.code)
-	return client.Command{Kind: "shell", Shell: &contract.Shell{Script: script.String()}}
+	return &contract.Shell{Script: script.String()}
 }
 
 // prints is what the job prints if it comes to its end.

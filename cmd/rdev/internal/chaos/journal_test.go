@@ -41,7 +41,7 @@ func checkJournal(t *testing.T, h history, l *load, slug, workspace string) {
 	var accepted []string
 	for _, id := range h.accepted {
 		j, ok := l.jobs[id]
-		if !ok || j.project != slug {
+		if !ok || j.project != slug || j.work {
 			continue
 		}
 		state := h.operations[id].State
@@ -68,7 +68,7 @@ func checkNothingLives(t *testing.T, workspaces string) {
 	}
 	for _, path := range processes {
 		// A process that has ended meanwhile has no command line.
-		if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), workspaces) {
+		if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), workspaces) && !strings.Contains(string(text), executorCommand) {
 			t.Errorf("still alive: %s", strings.ReplaceAll(string(text), "\x00", " "))
 		}
 	}

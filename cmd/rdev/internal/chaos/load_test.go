@@ -37,7 +37,7 @@ func (l *load) submit(ctx, until context.Context, random *rand.Rand, project, su
 	var mine []string
 	for n := 0; until.Err() == nil; n++ {
 		j := newJob(random, project, fmt.Sprintf("%s-%s-%d", project, submitter, n))
-		op, err := l.world.run(ctx, project, j.key, j.command())
+		op, err := l.world.run(ctx, j)
 		if err != nil {
 			l.fail(fmt.Errorf("job %s was not accepted: %w", j.key, err))
 			return

@@ -22,8 +22,8 @@ import (
 const executorCommand = "be-an-executor"
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 4 && os.Args[1] == executorCommand {
-		os.Exit(beAnExecutor(os.Args[2], os.Args[3]))
+	if len(os.Args) == 5 && os.Args[1] == executorCommand {
+		os.Exit(beAnExecutor(os.Args[2], os.Args[3], os.Args[4]))
 	}
 	os.Exit(m.Run())
 }
@@ -33,8 +33,11 @@ func lease() contract.Lease {
 	return contract.Lease{AckWait: 3 * time.Second, Heartbeat: time.Second, SelfFence: 2200 * time.Millisecond}
 }
 
+// workers is how many workers the machine has, which the executors share.
+const workers = 3
+
 // beAnExecutor runs until its standard input ends, which it does with the tests.
-func beAnExecutor(natsURL, runner string) int {
+func beAnExecutor(natsURL, runner, workersDir string) int {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
@@ -42,7 +45,7 @@ func beAnExecutor(natsURL, runner string) int {
 		cancel()
 	}()
 	err := executor.Run(ctx, executor.Config{
-		NATS: bus.Settings{URL: natsURL}, Runner: runner, Slots: 8, AllowUnconfined: true,
+		NATS: bus.Settings{URL: natsURL}, Runner: runner, Slots: 8, AllowUnconfined: true, Runtime: contract.RuntimeLocal, Workers: workers, WorkersDir: workersDir,
 		Timeout: time.Minute, AgentSilence: time.Minute, Grace: 300 * time.Millisecond, MaxOutput: 64 << 20,
 		Lease: lease(),
 	}, log)

@@ -36,10 +36,11 @@ func TestAnExecutorThatIsKilledLosesNothingOfTheCommandThatItRan(t *testing.T) {
 	w.createProject(t, "shop")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*testkit.Patience)
 	defer cancel()
-	op, err := w.run(ctx, "shop", "long", client.Command{Kind: "shell", Shell: &contract.Shell{Script: longScript}})
+	accepted, err := w.client.Run(ctx, "shop", client.Command{Kind: "shell", Shell: &contract.Shell{Script: longScript}}, "long")
 	if err != nil {
 		t.Fatal(err)
 	}
+	op := accepted.Operation.Operation
 	want := longOutput()
 	testkit.Eventually(t, func() error {
 		got, err := w.stored(ctx, op)

@@ -25,12 +25,13 @@ type world struct {
 	crew       *crew
 	database   string
 	workspaces string
+	workers    string // directory
 }
 
 // newWorld starts an rdev on so many NATS servers, with so many executors.
 func newWorld(t *testing.T, servers, executors int) *world {
 	t.Helper()
-	w := &world{database: testkit.Postgres(t), workspaces: filepath.Join(t.TempDir(), "workspaces")}
+	w := &world{database: testkit.Postgres(t), workspaces: filepath.Join(t.TempDir(), "workspaces"), workers: filepath.Join(t.TempDir(), "workers")}
 	w.nodes = testkit.NATSNodes(t, servers, lease())
 	w.conn = testkit.Connect(t, w.nodes.URL(), "chaos")
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -56,7 +57,7 @@ func newWorld(t *testing.T, servers, executors int) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.crew = newCrew(t, w.nodes.URL(), buildRunner(t))
+	w.crew = newCrew(t, w.nodes.URL(), buildRunner(t), w.workers)
 	for range executors {
 		if err := w.crew.start(); err != nil {
 			t.Fatal(err)
@@ -91,11 +92,11 @@ func (w *world) createProject(t *testing.T, slug string) string {
 	return project.Workspace
 }
 
-// run has a command accepted, whatever it takes: a request that was not answered
-// is sent again with the same key.
-func (w *world) run(ctx context.Context, project, key string, command client.Command) (contract.Operation, error) {
+// run has a job accepted, whatever it takes: a request that was not answered is sent
+// again with the same key.
+func (w *world) run(ctx context.Context, j job) (contract.Operation, error) {
 	for {
-		accepted, err := w.client.Run(ctx, project, command, key)
+		accepted, err := w.ask(ctx, j)
 		if err == nil {
 			return accepted.Operation.Operation, nil
 		}
@@ -105,6 +106,13 @@ func (w *world) run(ctx context.Context, project, key string, command client.Com
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+func (w *world) ask(ctx context.Context, j job) (client.Accepted, error) {
+	if !j.work {
+		return w.client.Run(ctx, j.project, client.Command{Kind: "shell", Shell: j.script()}, j.key)
+	}
+	return w.client.AddWork(ctx, client.NewWork{Kind: "custom", Project: j.project, Shell: j.script(), Priority: j.priority}, j.key)
 }
 
 // await waits until an operation has ended, as the log has it.
