@@ -25,6 +25,7 @@ type workFlags struct {
 	backoff       time.Duration
 	labels        []string
 	uniqueKey     string
+	artifacts     []string
 }
 
 func newWorkRunCommand(c *cli) *cobra.Command {
@@ -51,6 +52,7 @@ Exit codes: that of the last try; 1 where it failed without one, 130 where it wa
 cancelled, 2 for a mistake in the command line.`,
 		Example: `  rdev work run -p shop --kind test --repo https://git.example.com/shop.git@main -- make test
   rdev work run --kind build --repo ssh://git@git.example.com/shop.git --ref v1.2.0 --script 'make && make release'
+  rdev work run --repo https://git.example.com/shop.git --artifact bin/shop --artifact 'dist/*.js' -- make
   rdev work run --max-attempts 3 --backoff 30s -- curl -fsS https://example.com/health
   rdev work run --priority low --at 2026-11-25T03:00:00Z --label pipeline=nightly --detach -- make clean
   rdev work run --agent claude-code --credential ANTHROPIC_API_KEY --repo https://git.example.com/shop.git "review the last commit"
@@ -70,6 +72,7 @@ cancelled, 2 for a mistake in the command line.`,
 	flags.DurationVar(&o.backoff, "backoff", 0, fmt.Sprintf("pause before the second try, doubled from there, up to %s (%s)",
 		render.Span(contract.Duration(contract.MaxBackoff)), contract.DefaultBackoff))
 	flags.StringArrayVar(&o.labels, "label", nil, "KEY=value to know it by (repeatable)")
+	flags.StringArrayVar(&o.artifacts, "artifact", nil, "path or pattern of what is kept where it goes well: rdev ops download (repeatable)")
 	flags.StringVar(&o.uniqueKey, "unique-key", "", "where work of the project with this key has not ended, that is it")
 	must(cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(contract.WorkKinds(), cobra.ShellCompDirectiveNoFileComp)))
 	must(cmd.RegisterFlagCompletionFunc("priority", cobra.FixedCompletions(priorities(), cobra.ShellCompDirectiveNoFileComp)))
@@ -151,7 +154,7 @@ func (o *workFlags) queueing(cmd *cobra.Command, work *client.NewWork) error {
 		work.RunAt = &at
 	}
 	work.Delay, work.MaxAttempts, work.Backoff = contract.Duration(o.delay), o.maxAttempts, contract.Duration(o.backoff)
-	work.UniqueKey = o.uniqueKey
+	work.UniqueKey, work.Artifacts = o.uniqueKey, o.artifacts
 	var err error
 	work.Labels, err = pairs(cmd, "--label", o.labels)
 	return err

@@ -30,12 +30,18 @@ var s3Program = sync.OnceValues(buildS3)
 // program is built first where the cache does not have it, which takes a minute.
 func S3(t testing.TB) S3Server {
 	t.Helper()
+	return S3At(t, FreeAddress(t))
+}
+
+// S3At is S3 at an address of this machine.
+func S3At(t testing.TB, address string) S3Server {
+	t.Helper()
 	program, err := s3Program()
 	if err != nil {
 		t.Fatal(err)
 	}
 	const bucket = "files"
-	root, meta, address, id, secret := t.TempDir(), t.TempDir(), FreeAddress(t), rand.Text(), rand.Text()
+	root, meta, id, secret := t.TempDir(), t.TempDir(), rand.Text(), rand.Text()
 	server := S3Server{
 		URL:     "s3://" + bucket + "?endpoint=" + address + "&region=us-east-1&tls=false&path_style=true",
 		KeyFile: filepath.Join(root, "key"), Dir: filepath.Join(root, "buckets", bucket),

@@ -37,6 +37,7 @@ type NewWork struct {
 	Backoff     contract.Duration `json:"backoff,omitzero"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	UniqueKey   string            `json:"unique_key,omitempty"`
+	Artifacts   []string          `json:"artifacts,omitempty"`
 }
 
 // AddWork puts a piece of work into the queue. The same idempotency key with the same

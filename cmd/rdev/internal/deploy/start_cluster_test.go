@@ -9,11 +9,12 @@ import (
 )
 
 func TestClusterRunsTheWholeOfRdev(t *testing.T) {
-	i := started(t, manifests+"overlays/dev")
+	i := started(t, "testdata/single")
 	everything(t, i.address(t), i.key)
 	t.Run("every account may do what it does and nothing else", i.accountsAreBounded)
 	t.Run("every role of the database reads and writes in its schema and nothing else", i.rolesAreBounded)
 	t.Run("work of any project runs on workers, which may go", i.workOnWorkers)
+	t.Run("files of a build go from worker to worker, and come back", i.filesOfABuild)
 	t.Run("an executor that is killed loses nothing", i.executorIsKilled)
 	t.Run("a project's pod that is deleted ends its command, and no more", i.podIsDeleted)
 	t.Run("a rolling restart under load loses nothing", func(t *testing.T) {
@@ -38,6 +39,7 @@ func started(t *testing.T, dir string) *installation {
 	t.Helper()
 	images := images(t)
 	i := newInstallation(t, testcluster.Options{DNS: true, NetworkPolicies: true})
+	i.storeFiles(t)
 	i.load(t, images)
 	i.start(t, dir)
 	return i

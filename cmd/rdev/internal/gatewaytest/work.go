@@ -58,7 +58,10 @@ type refusal struct {
 // Beyond them it waits until one is free, by priority and age, and where it has to wait
 // for its time it waits for ever.
 func (g *Gateway) queue(key string, body []byte) (op *operation, replayed bool, wrong *refusal) {
-	var request struct{ Kind, Project string }
+	var request struct {
+		Kind, Project string
+		Artifacts     []string
+	}
 	command, shell := &contract.Command{}, &contract.Shell{}
 	work := &contract.Work{Priority: contract.PriorityNormal, MaxAttempts: 1, Backoff: contract.Duration(contract.DefaultBackoff)}
 	for _, part := range []any{&request, command, shell, work} {
@@ -69,6 +72,7 @@ func (g *Gateway) queue(key string, body []byte) (op *operation, replayed bool, 
 	if shell.Script != "" || len(shell.Argv) > 0 {
 		command.Shell = shell
 	}
+	work.Files.Artifacts = request.Artifacts
 	invalid := func(field, why string) *refusal {
 		return &refusal{http.StatusBadRequest, "INVALID_REQUEST", "the request is not valid", []contract.FieldError{{Field: field, Message: why}}}
 	}
