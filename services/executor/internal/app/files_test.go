@@ -251,6 +251,27 @@ func TestFilesThatMoveForLongKeepTheLease(t *testing.T) {
 	})
 }
 
+func TestAnAgentIsNotSilentWhileItsFilesMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, e := newFiles(t, program{exit: domain.Exit{Known: true}, frames: []domain.Frame{
+			stdout(`{"type":"result","subtype":"success","is_error":false,"result":"done","num_turns":1,"session_id":"s"}`+"\n", 0, 200),
+		}}, nil)
+		w.op.Command = &contract.Command{Agent: &contract.Agent{Provider: "claude-code", Prompt: "build it"}}
+		w.moving = func(ctx context.Context) error {
+			select {
+			case <-time.After(6 * time.Minute): // its limit is 5 minutes
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		w.take(t, e, worker)
+		if w.op.State != contract.Completed || w.op.Result.Text != "done" || len(w.op.Result.Artifacts) != 2 {
+			t.Errorf("%s, %+v, %+v", w.op.State, w.op.Failure, w.op.Result)
+		}
+	})
+}
+
 func TestWorkWhoseFilesMoveCanBeStopped(t *testing.T) {
 	ends := map[string]struct {
 		ask   func(t *testing.T, w *world, stop func())

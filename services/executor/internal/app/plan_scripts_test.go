@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -55,9 +56,25 @@ func newSite(t *testing.T, work contract.Work, cmd contract.Command) *site {
 			t.Fatal(err)
 		}
 	}
+	t.Cleanup(s.sweep)
 	s.env = append(w.spec.Env, "HOME="+filepath.Join(dir, "home"), "TMPDIR="+filepath.Join(dir, "tmp"),
 		"PATH="+filepath.Join(dir, "bin")+":"+filepath.Join(dir, "system"), "DIR="+dir)
 	return s
+}
+
+// sweep kills what is left, as the runner does.
+func (s *site) sweep() {
+	files, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		s.Error(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		pid, numErr := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if errors.Join(err, numErr) == nil && slices.Contains(strings.Split(string(text), "\x00"), "DIR="+s.dir) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 }
 
 // stub puts a program on the PATH that notes its arguments in the file calls.

@@ -33,7 +33,7 @@ func checkedOut(from contract.Repository, dir string, argv []string) []string {
 // those to wait for, the name, the script and the seconds of each; and the program.
 const serve = `ended= services= namers=
 trap 'ended=143' TERM
-named() { while IFS= read -r line || [ -n "$line" ]; do printf '[%s] %s\n' "$1" "$line"; done >&2; }
+named() { trap '' TERM; while IFS= read -r line || [ -n "$line" ]; do printf '[%s] %s\n' "$1" "$line"; done >&2; }
 signal() { { kill -s "$1" -- "-$2" || kill -s "$1" "$2"; } 2>/dev/null; }
 finish() {
 	for pid in $services; do signal TERM "$pid"; done
@@ -48,7 +48,7 @@ finish() {
 	done
 	exit "$1"
 }
-group=; command -v setsid >/dev/null && group=
+group=; command -v setsid >/dev/null && group=setsid
 count=$1; shift
 while [ "$count" -gt 0 ]; do
 	pipe=${TMPDIR:-/tmp}/service-$1

@@ -36,19 +36,18 @@ func (c *Client) placeOnce(ctx context.Context, args []string, open func(context
 	}
 	defer opened.Close()
 	in, out := io.Pipe()
-	sent := make(chan error, 1)
+	from, sent := &source{in: opened}, make(chan struct{})
 	go func() {
-		from := &source{in: opened}
 		err := send(out, from)
-		sent <- from.err
+		close(sent)
 		_ = out.CloseWithError(err) // the runner finds that it is not whole
 	}()
 	var stdout bytes.Buffer
 	err = c.exec(ctx, args, in, &stdout)
 	select {
-	case failed := <-sent:
-		if failed != nil {
-			return true, failed
+	case <-sent:
+		if from.err != nil {
+			return true, from.err
 		}
 	default: // the runner, or the connection, ended before
 		stop()

@@ -74,8 +74,13 @@ func TestArtifactsAreWhatThePatternsMatch(t *testing.T) {
 	}
 	tree := int64(len(content["dist.tar"]))
 	want := []domain.Kept{
-		{Path: "bin/admin", Size: 5, Exec: true}, {Path: "bin/shop", Size: 4, Exec: true}, {Path: "dist.tar", Size: tree, Dir: true},
-		{Path: "empty"}, {Path: "latest", Size: 4, Exec: true}, {Path: "with space/ünï", Size: 1}, {Path: "x.tar", Size: 3},
+		{Path: "bin/admin", Size: 5, Exec: true},
+		{Path: "bin/shop", Size: 4, Exec: true},
+		{Path: "dist.tar", Size: tree, Dir: true},
+		{Path: "empty"},
+		{Path: "latest", Size: 4, Exec: true},
+		{Path: "with space/ünï", Size: 1},
+		{Path: "x.tar", Size: 3},
 	}
 	if diff := cmp.Diff(want, all); diff != "" {
 		t.Errorf("artifacts (-want +got):\n%s", diff)
