@@ -215,7 +215,7 @@ func completeEvents(_ *cobra.Command, _ []string, typed string) ([]cobra.Complet
 	}{
 		{contract.EntityOperation, []string{
 			contract.TypePending, contract.TypeRunning, contract.TypeProgressed, contract.TypeApprovalRequested, contract.TypeApprovalDecided,
-			contract.TypeRetrying, contract.TypeStepped, contract.TypeCancelRequested, contract.TypeCompleted, contract.TypeFailed, contract.TypeCancelled,
+			contract.TypeRetrying, contract.TypeStepped, contract.TypeProvisioned, contract.TypeCancelRequested, contract.TypeCompleted, contract.TypeFailed, contract.TypeCancelled,
 		}},
 		{contract.EntityProject, []string{
 			contract.TypeProjectCreated, contract.TypeProjectBudgeted, contract.TypeProjectDeleting, contract.TypeProjectDeleted,

@@ -1,6 +1,9 @@
 package contract
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Kinds of operations.
 const (
@@ -10,6 +13,9 @@ const (
 	KindProjectCreate = "project.create"
 	KindProjectDelete = "project.delete"
 )
+
+// IsProject tells whether an operation of a kind makes or removes a project.
+func IsProject(kind string) bool { return strings.HasPrefix(kind, "project.") }
 
 // RunOperation is the message on a lane: carry this operation out.
 type RunOperation struct {

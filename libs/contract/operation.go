@@ -86,6 +86,11 @@ type Operation struct {
 	Build    *Build       `json:"build,omitempty"`    // for build.run
 	Spec     *ProjectSpec `json:"spec,omitempty"`     // for project.*
 
+	// Provisioning are the steps of project.*, once they are planned, and Undo why all
+	// that was made is removed again.
+	Provisioning []ProvisionStep `json:"provisioning,omitempty"`
+	Undo         *Failure        `json:"undo,omitempty"`
+
 	// Traceparent is the W3C trace context of the request, "" where it had none:
 	// every event about the operation carries it, and the command's environment.
 	Traceparent string `json:"traceparent,omitempty"`
@@ -313,7 +318,7 @@ func Fold(prev *Operation, eventType string, snapshot Operation) (Operation, err
 	switch eventType {
 	case TypeRunning:
 		attempt++
-	case TypeCancelRequested, TypeProgressed:
+	case TypeCancelRequested, TypeProgressed, TypeProvisioned:
 		state = Running
 	case TypeStepped:
 		state, attempt = Running, 1
@@ -364,6 +369,10 @@ func legal(prev *Operation, eventType string, attempt int) error {
 		return nil
 	case TypeCompleted, TypeProgressed:
 		if prev.State != Running {
+			return illegal
+		}
+	case TypeProvisioned:
+		if prev.State != Running || !IsProject(prev.Kind) {
 			return illegal
 		}
 	case TypeRetrying:

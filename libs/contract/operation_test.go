@@ -24,6 +24,7 @@ func changes(attempt int) []contract.Change {
 		contract.OperationCancelled{Attempt: attempt, At: at(10)},
 		contract.OperationProgressed{Attempt: attempt, Result: &contract.Result{Turns: 1}},
 		contract.OperationRetrying{Attempt: attempt, At: at(10), RunAt: at(20), Failure: contract.NewFailure(contract.ClassUser, "no")},
+		contract.OperationProvisioned{Attempt: attempt, Steps: []contract.ProvisionStep{{Name: "workspace", State: contract.ProvisionPlanned}}},
 		contract.OperationStepped{Steps: []contract.BuildStep{{Name: "test", State: contract.StepRunning}}, At: at(3)},
 		contract.OperationApprovalRequested{Attempt: attempt, Approval: contract.Approval{ID: "new", RequestedAt: at(3)}},
 		contract.OperationApprovalDecided{Attempt: attempt, Approval: "open", State: contract.ApprovalApproved, By: "key:a", At: at(4)},
@@ -48,8 +49,10 @@ func states() map[string]*contract.Operation {
 	for _, build := range []*contract.Operation{planned, building, ending} {
 		build.Kind, build.Build = contract.KindBuild, &contract.Build{Steps: []contract.BuildStep{{Name: "test", State: contract.StepPending}}}
 	}
+	making := op(contract.Running, 2, false)
+	making.Kind = contract.KindProjectCreate
 	return map[string]*contract.Operation{
-		"planned": planned, "building": building, "ending": ending,
+		"making": making, "planned": planned, "building": building, "ending": ending,
 		"none": nil, "pending": op(contract.Pending, 0, false), "held": held,
 		"working": working, "stopping": stopping, "waiting": waiting,
 		"running": op(contract.Running, 2, false), "cancelling": op(contract.Running, 2, true),
@@ -107,6 +110,8 @@ func TestAnEventFollowsASnapshotAsTheTableSays(t *testing.T) {
 		"failed":    {legal, fenced, legal, fenced},
 		"cancelled": {legal, fenced, legal, fenced},
 	}
+	table["making"] = maps.Clone(table["running"])
+	table["making"]["provisioned"] = [4]string{legal, fenced, legal, fenced}
 	table["planned"] = map[string][4]string{
 		"running":   {fenced},
 		"stepped":   {legal, legal, legal, legal},
@@ -317,7 +322,7 @@ func step(t *testing.T, prev *contract.Operation, change contract.Change, next c
 }
 
 func TestFoldTakesAnEventWhereNextWouldHaveMadeItAndElseKeepsWhatWas(t *testing.T) {
-	types := []string{"pending", "running", "cancel_requested", "progressed", "retrying", "stepped", "approval_requested", "approval_decided", "completed", "failed", "cancelled", "", "other"}
+	types := []string{"pending", "running", "cancel_requested", "progressed", "retrying", "stepped", "provisioned", "approval_requested", "approval_decided", "completed", "failed", "cancelled", "", "other"}
 	for state, prev := range states() {
 		for _, eventType := range types {
 			// Every snapshot that the event could carry: at most one is right.

@@ -106,6 +106,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		Projects:    conn,
 		Open:        audit.Operations{Bus: conn},
 		Workspaces:  workspaces,
+		Steps:       []app.Step{app.WorkspaceStep{Workspaces: workspaces}},
 		Credentials: postgres.Credentials{Pool: pool},
 		Files:       files,
 		View:        projects,

@@ -137,7 +137,7 @@ func executorUser() User {
 
 func provisionerUser() User {
 	return service(contract.ServiceProvisioner,
-		appends(contract.EntityOperation, "running", "completed", "failed", "cancelled", "cancel_requested"),
+		appends(contract.EntityOperation, "running", "provisioned", "completed", "failed", "cancelled", "cancel_requested"),
 		appends(contract.EntityProject, "*"),
 		reads(contract.StreamCommands, contract.ConsumerProvisioner),
 		projects(contract.ConsumerProjects),

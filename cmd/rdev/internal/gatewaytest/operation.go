@@ -107,7 +107,7 @@ func (g *Gateway) change(op *operation, kind string) {
 		}
 	case contract.TypeCancelRequested:
 		op.now.CancelRequested = true
-	case contract.TypeApprovalRequested, contract.TypeApprovalDecided, contract.TypeProgressed, contract.TypeRetrying, contract.TypeStepped:
+	case contract.TypeApprovalRequested, contract.TypeApprovalDecided, contract.TypeProgressed, contract.TypeRetrying, contract.TypeStepped, contract.TypeProvisioned:
 	default:
 		op.now.State, op.now.FinishedAt, op.now.Held = contract.State(kind), &at, false
 		op.now.Approvals = slices.Clone(op.now.Approvals)

@@ -36,7 +36,7 @@ func (s Style) Event(event Event) string {
 		paint = s.Warn
 	case contract.TypeRunning, contract.TypeApprovalDecided:
 		paint = s.Mark
-	case contract.TypeProgressed, contract.TypeStepped:
+	case contract.TypeProgressed, contract.TypeStepped, contract.TypeProvisioned:
 		paint = s.Dim
 	}
 	line := fmt.Sprintf("%s  %s  %s  %-16s  %s",
@@ -70,6 +70,8 @@ func Details(event Event) string {
 		return join(op.Kind, Progress(op.Result))
 	case contract.TypeStepped:
 		return join(op.Kind, Steps(op.Build))
+	case contract.TypeProvisioned:
+		return join(op.Kind, Provisioned(op.Provisioning))
 	case contract.TypeApprovalRequested:
 		if n := len(op.Approvals); n > 0 {
 			asked := op.Approvals[n-1]

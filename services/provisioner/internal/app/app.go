@@ -16,6 +16,7 @@ type App struct {
 	Projects    Projects
 	Open        OpenOperations
 	Workspaces  Workspaces
+	Steps       []Step // of making a project
 	Credentials ProjectCredentials
 	Files       Files
 	View        View

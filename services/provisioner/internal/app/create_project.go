@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,11 +10,11 @@ import (
 	"github.com/orchard9/rdev/services/provisioner/internal/domain"
 )
 
-// createProject makes the workspace and then the project, so that a project
+// createProject takes the steps of a project, and then has it be there, so that a project
 // which is there can be used.
 //
-// A second delivery finds the workspace made, and the project if it was: a
-// project that this very operation made is no conflict.
+// A second delivery goes on with the steps where the log has them, and finds the project
+// if it was made: one that this very operation made is no conflict.
 func (a *App) createProject(ctx context.Context, op contract.Operation, w *watch) (*contract.Failure, error) {
 	template := domain.DefaultTemplate
 	if op.Spec != nil && op.Spec.Template != "" {
@@ -29,16 +30,16 @@ func (a *App) createProject(ctx context.Context, op contract.Operation, w *watch
 	if done, failure := standing(before, op); done || failure != nil {
 		return failure, nil
 	}
-	if err := w.next(ctx); err != nil {
+	steps := a.saga(op, w)
+	if failure, err := steps.run(ctx); failure != nil || err != nil {
+		return failure, err
+	}
+	if err := w.next(ctx); errors.Is(err, errCancelled) {
+		return steps.abandon(ctx, cancelledBy())
+	} else if err != nil {
 		return nil, err
 	}
-	workspace, err := a.Workspaces.Create(ctx, op.Project)
-	if err != nil {
-		return contract.NewFailure(contract.ClassInfrastructure, "the workspace of %s was not made: %v", op.Project, err), nil
-	}
-	if err := w.next(ctx); err != nil {
-		return nil, a.withdraw(ctx, op.Project, err)
-	}
+	workspace := steps.external(WorkspaceStep{}.Name())
 	var failure *contract.Failure
 	_, err = a.Projects.UpdateProject(ctx, op.Project, func(now *contract.Project) (string, contract.Project, error) {
 		var done bool
@@ -47,14 +48,17 @@ func (a *App) createProject(ctx context.Context, op contract.Operation, w *watch
 		}
 		at := time.Now().UTC()
 		return contract.TypeProjectCreated, contract.Project{
-			Slug: op.Project, Template: template, Workspace: workspace.Path, Runtime: workspace.Runtime,
+			Slug: op.Project, Template: template, Workspace: workspace[workspacePath], Runtime: workspace[workspaceRuntime],
 			CreatedAt: at, UpdatedAt: at, Operation: op.ID,
 		}, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create project %s: %w", op.Project, err)
 	}
-	return failure, nil
+	if failure != nil {
+		return steps.abandon(ctx, failure)
+	}
+	return nil, nil
 }
 
 // standing tells whether the operation has made the project already, or why it
@@ -82,16 +86,4 @@ func readProject(ctx context.Context, projects Projects, slug string) (*contract
 		return nil, fmt.Errorf("read project %s: %w", slug, err)
 	}
 	return project, nil
-}
-
-// withdraw removes the workspace of a project that is not wanted any more
-// before it was there. Who was replaced leaves it to the newer attempt.
-func (a *App) withdraw(ctx context.Context, slug string, reason error) error {
-	if ctx.Err() != nil {
-		return reason
-	}
-	if err := a.Workspaces.Remove(ctx, slug); err != nil {
-		return fmt.Errorf("withdraw the workspace of %s: %w", slug, err)
-	}
-	return reason
 }

@@ -1,0 +1,42 @@
+package app
+
+import (
+	"context"
+
+	"github.com/orchard9/rdev/libs/contract"
+)
+
+// WorkspaceStep makes the place where the commands of a project run. What is there of that
+// name without a project is of an attempt that was given up.
+type WorkspaceStep struct{ Workspaces Workspaces }
+
+// The external names of a workspace.
+const (
+	workspacePath    = "path"
+	workspaceRuntime = "runtime"
+)
+
+// Name implements Step.
+func (WorkspaceStep) Name() string { return "workspace" }
+
+// Needs implements Step.
+func (WorkspaceStep) Needs() []string { return nil }
+
+// Plan implements Step.
+func (WorkspaceStep) Plan(_ context.Context, slug string) (contract.ProvisionAction, string, error) {
+	return contract.ProvisionCreate, "workspace of " + slug, nil
+}
+
+// Apply implements Step.
+func (s WorkspaceStep) Apply(ctx context.Context, slug string) (map[string]string, error) {
+	workspace, err := s.Workspaces.Create(ctx, slug)
+	if err != nil { // it has waited for as long as a pod may take
+		return nil, &StepError{Failure: contract.NewFailure(contract.ClassInfrastructure, "%v", err), Final: true}
+	}
+	return map[string]string{workspacePath: workspace.Path, workspaceRuntime: workspace.Runtime}, nil
+}
+
+// Undo implements Step.
+func (s WorkspaceStep) Undo(ctx context.Context, slug string) error {
+	return s.Workspaces.Remove(ctx, slug)
+}
