@@ -150,7 +150,7 @@ func (c *cli) fetch(ctx context.Context, cmd *cobra.Command, api *client.Client,
 	defer shown.end()
 	file, err := files.New(root, at, artifact.Exec)
 	if err != nil {
-		return "", fmt.Errorf("fetch %s: %w", artifact.Path, err)
+		return "", fmt.Errorf("fetch %s: %w", render.Line(artifact.Path), err)
 	}
 	defer file.Discard()
 	err = api.FetchArtifact(ctx, artifact, func() (io.Writer, error) {
@@ -158,7 +158,7 @@ func (c *cli) fetch(ctx context.Context, cmd *cobra.Command, api *client.Client,
 		return io.MultiWriter(file, shown), file.Restart()
 	})
 	if err != nil {
-		return "", fmt.Errorf("fetch %s: %w", artifact.Path, err)
+		return "", fmt.Errorf("fetch %s: %w", render.Line(artifact.Path), err)
 	}
 	if unpack && artifact.Dir {
 		at = strings.TrimSuffix(at, ".tar")
@@ -167,7 +167,7 @@ func (c *cli) fetch(ctx context.Context, cmd *cobra.Command, api *client.Client,
 		err = file.Keep()
 	}
 	if err != nil {
-		return "", fmt.Errorf("write %s: %w", artifact.Path, err)
+		return "", fmt.Errorf("write %s: %w", render.Line(artifact.Path), err)
 	}
 	return at, nil
 }

@@ -192,5 +192,5 @@ func refusal(err error) error {
 	if code := errorCode(err); code == errMaximumExceeded || code == errInsufficientSpace {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
-	return fmt.Errorf("append event: %w", err)
+	return fmt.Errorf("append event: %w: %w", contract.ErrTooLarge, err)
 }

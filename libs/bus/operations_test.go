@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -41,6 +42,17 @@ func TestAnOperationIsReadBackAsItWasAppended(t *testing.T) {
 	}
 	if _, err := c.Load(t.Context(), uuid.NewString()); !errors.Is(err, contract.ErrNotFound) {
 		t.Fatalf("load of an unknown id: %v, want ErrNotFound", err)
+	}
+}
+
+func TestAnEventThatIsTooLargeIsRefusedForGood(t *testing.T) {
+	c := testkit.Connect(t, testkit.NATS(t).URL(), "gateway")
+	for _, size := range []int{600 << 10, 2 << 20} { // more than the stream takes, and more than the server does
+		large := pending("shop")
+		large.Operation.Command.Shell.Script = strings.Repeat("x", size)
+		if _, err := c.Append(t.Context(), nil, large); !errors.Is(err, contract.ErrTooLarge) {
+			t.Errorf("append of %d bytes: %v", size, err)
+		}
 	}
 }
 

@@ -167,6 +167,8 @@ var (
 	ErrIllegal = errors.New("illegal transition")
 	// ErrFenced is returned to the writer of an attempt that another has replaced.
 	ErrFenced = errors.New("the operation was taken over by a newer attempt")
+	// ErrTooLarge is returned for an event that is larger than the log takes one.
+	ErrTooLarge = errors.New("more than an event may hold")
 	// ErrNotFound is returned for an entity without events.
 	ErrNotFound = errors.New("not found")
 )

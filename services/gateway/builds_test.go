@@ -155,6 +155,18 @@ func TestABuildGoesFromStepToStep(t *testing.T) {
 	if got := strings.Join(types, " "); err != nil || got != "pending stepped stepped stepped stepped completed" {
 		t.Errorf("its history is %q, %v", got, err)
 	}
+	var told struct {
+		Events []struct {
+			Type      string
+			Operation contract.Operation
+		}
+	}
+	w.get("/operations/"+build.ID+"/events").decode(t, http.StatusOK, &told)
+	for _, event := range told.Events {
+		if first := event.Operation.Build.Steps[0]; len(told.Events) != 6 || first.Name != "test" || first.Command.Shell != nil {
+			t.Errorf("of %d events one, %s, tells %+v", len(told.Events), event.Type, first)
+		}
+	}
 	var list struct {
 		Artifacts []struct{ Path, Step, Operation, Link string }
 	}
@@ -165,6 +177,10 @@ func TestABuildGoesFromStepToStep(t *testing.T) {
 	w.get("/operations/"+contract.StepOperation(build.ID, 1)+"/artifacts").decode(t, http.StatusOK, &list)
 	if len(list.Artifacts) != 1 || list.Artifacts[0].Path != "bin/shop" {
 		t.Errorf("the artifacts of the step are %+v", list)
+	}
+	again := w.send(call{path: "/work/" + contract.StepOperation(build.ID, 1) + "/retry"}).operation(t, http.StatusAccepted)
+	if again.Work.Step != nil || again.Work.RetryOf != contract.StepOperation(build.ID, 1) {
+		t.Errorf("its work once more, by itself, is %+v", again.Work)
 	}
 }
 
@@ -222,6 +238,7 @@ func TestABuildKeepsToOneCommitWhateverIsPushed(t *testing.T) {
 	w := newWorld(t)
 	w.ready("shop")
 	w.workers("w1")
+	commit := strings.Repeat("c0ffee00", 5)
 	build := w.build("shop", strings.Replace(threeSteps, "5d41402abc4b2a76b9719d911017c592aaaaaaaa", "main", 1))
 	lane := contract.WorkerLane("w1")
 	for i, name := range []string{"@checkout", "test", "build", "check"} {
@@ -233,16 +250,16 @@ func TestABuildKeepsToOneCommitWhateverIsPushed(t *testing.T) {
 			t.Errorf("step %d is %s, want %s", i, op.Work.Step.Step, name)
 		case i == 0 && (op.Command.Git == nil || op.Command.Git.Verb != contract.GitResolve || op.Work.Repository != nil):
 			t.Errorf("first it does %+v", op.Command)
-		case i > 0 && op.Work.Repository.Ref != "c0ffee":
+		case i > 0 && op.Work.Repository.Ref != commit:
 			t.Errorf("%s is of %+v", name, op.Work.Repository)
 		}
 		w.change(id, func(op contract.Operation) contract.Change {
-			return contract.OperationCompleted{Attempt: op.Attempt, Result: &contract.Result{Commit: "c0ffee"}, At: time.Now().UTC()}
+			return contract.OperationCompleted{Attempt: op.Attempt, Result: &contract.Result{Commit: commit}, At: time.Now().UTC()}
 		})
 		w.freeLane("w1")
 	}
 	again := w.send(call{path: "/builds/" + w.buildEnds(build.ID).ID + "/rerun", body: `{"all":true}`}).operation(t, http.StatusAccepted)
-	if first := again.Build.Steps[0]; !first.Reused || first.Commit != "c0ffee" {
+	if first := again.Build.Steps[0]; !first.Reused || first.Commit != commit {
 		t.Errorf("again it begins with %+v", first)
 	}
 }

@@ -157,6 +157,7 @@ func TestEveryAuthorizedAnswerTellsTheTightestLimit(t *testing.T) {
 	if p := a.problem(t, http.StatusTooManyRequests, contract.CodeRateLimited); !strings.Contains(p.Detail, "project") {
 		t.Errorf("the detail is %q", p.Detail)
 	}
+	w.send(call{url: url, path: "/builds", body: `{"project":"shop","spec":{"steps":[{"name":"a","run":"b"}]}}`}).problem(t, http.StatusTooManyRequests, contract.CodeRateLimited)
 	post.path = "/projects/other/commands"
 	w.send(post).operation(t, http.StatusAccepted)
 	w.send(call{url: url, method: http.MethodDelete, path: "/projects/shop"}).operation(t, http.StatusAccepted)
@@ -302,4 +303,22 @@ func TestWithoutTheBucketAGatewayServesItsPart(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A step whose work there is no room for holds up neither its cancel nor its end.
+func TestABuildEndsAlsoWhereTooMuchWaits(t *testing.T) {
+	w := newWorld(t)
+	w.ready("shop", "blog")
+	w.stop()
+	w.url = w.limited(gateway.Limits{ProjectQueueDepth: 1})
+	const steps = "\nsteps: [{name: waits, run: one}, {name: room, run: two}, {name: later, run: three, needs: [room]}]"
+	late, unwanted := w.build("shop", "timeout: 3s"+steps), w.build("blog", "timeout: 1h"+steps)
+	w.steps(unwanted.ID, "waits=running room=running later=pending")
+	w.send(call{path: "/builds/" + unwanted.ID + "/cancel"}).operation(t, http.StatusAccepted)
+	if end := w.buildEnds(unwanted.ID); end.State != contract.Cancelled || stepsAs(end) != "waits=cancelled room=cancelled later=cancelled" {
+		t.Errorf("it ended %s: %s", end.State, stepsAs(end))
+	}
+	if end := w.buildEnds(late.ID); end.State != contract.Failed || end.Failure.Class != contract.ClassTimeout {
+		t.Errorf("it ended %s, %+v: %s", end.State, end.Failure, stepsAs(end))
+	}
 }

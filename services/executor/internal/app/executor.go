@@ -175,8 +175,27 @@ func failedWith(class contract.FailureClass, format string, args ...any) ending 
 // end appends the terminal event and lets go of the run. After it nothing of
 // the operation is left to do, and a second delivery changes nothing.
 func (a *attempt) end(ctx context.Context, how ending) error {
+	op, err := a.conclude(ctx, how)
+	if errors.Is(err, contract.ErrTooLarge) { // and would be each time
+		op, err = a.conclude(ctx, never("what it left, and has to tell, is more than the log holds of an operation: it may leave fewer files, or shorter names"))
+	}
+	if err != nil {
+		return fmt.Errorf("end operation %s: %w", a.op.ID, err)
+	}
+	if a.workspace == "" {
+		return nil
+	}
+	// Only disk space depends on it, and a lane must not.
+	if err := a.Runtime.Clean(ctx, a.ref()); err != nil && !errors.Is(err, domain.ErrNoRun) {
+		a.Log.Warn("run not cleaned", "operation", op.ID, "error", err)
+	}
+	return nil
+}
+
+// conclude appends the terminal event, or that of another try.
+func (a *attempt) conclude(ctx context.Context, how ending) (contract.Operation, error) {
 	at := time.Now().UTC()
-	op, err := a.Operations.Update(ctx, a.op.ID, func(now contract.Operation) (contract.Change, error) {
+	return a.Operations.Update(ctx, a.op.ID, func(now contract.Operation) (contract.Change, error) {
 		switch {
 		case now.Attempt != a.op.Attempt:
 			return nil, fmt.Errorf("attempt %d: %w", a.op.Attempt, contract.ErrFenced)
@@ -197,15 +216,4 @@ func (a *attempt) end(ctx context.Context, how ending) error {
 			return contract.OperationFailed{Attempt: now.Attempt, ExitCode: how.exitCode, Failure: how.failure, Result: how.result, At: at}, nil
 		}
 	})
-	if err != nil {
-		return fmt.Errorf("end operation %s: %w", a.op.ID, err)
-	}
-	if a.workspace == "" {
-		return nil
-	}
-	// Only disk space depends on it, and a lane must not.
-	if err := a.Runtime.Clean(ctx, a.ref()); err != nil && !errors.Is(err, domain.ErrNoRun) {
-		a.Log.Warn("run not cleaned", "operation", op.ID, "error", err)
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -65,6 +66,9 @@ const (
 	worker  = "local-1"
 )
 
+// maxEvent is what an event may hold, in bytes.
+const maxEvent = 512 << 10
+
 var errNoRoom = errors.New("the chunk is not stored")
 
 func newWorld(t *testing.T, cmd contract.Command, p program) (*world, *app.Executor) {
@@ -124,6 +128,9 @@ func (w *world) Update(_ context.Context, _ string, decide func(contract.Operati
 	next, err := contract.Next(&w.op, change)
 	if err != nil {
 		return w.op, err
+	}
+	if body, err := json.Marshal(next); err != nil || len(body) > maxEvent {
+		return w.op, errors.Join(fmt.Errorf("append: %w", contract.ErrTooLarge), err)
 	}
 	next.Seq = w.op.Seq + 1
 	w.op = next

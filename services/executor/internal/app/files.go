@@ -76,11 +76,12 @@ func (w *watch) provide(ctx context.Context, files contract.Files) error {
 	return nil
 }
 
-// placeCache has a cache be where the last piece of work left it. One that is not there,
-// or not as it should be, is none: the work goes on without it.
+// placeCache has a cache be where the last piece of work left it, but for what that kept
+// beside its paths. One that is not there, or not as it should be, is none: the work goes
+// on without it.
 func (w *watch) placeCache(ctx context.Context, cache contract.Cache) error {
 	from := &source{files: w.Files, key: contract.CacheKey(w.op.Project, cache.Key)}
-	at := domain.Placing{At: ".", Form: domain.FormTarZstd, Limit: contract.MaxCacheBytes}
+	at := domain.Placing{At: ".", Form: domain.FormTarZstd, Only: cache.Paths, Limit: contract.MaxCacheBytes}
 	err := w.Runtime.Place(ctx, w.ref, at, from.open)
 	_, ofStore := errors.AsType[*storeError](err)
 	_, ofFiles := errors.AsType[*domain.FilesError](err)

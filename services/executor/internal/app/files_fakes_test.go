@@ -98,7 +98,7 @@ func (y *yard) Place(ctx context.Context, _ domain.RunRef, at domain.Placing, op
 	if err := y.broken[at.At]; err != nil {
 		return fmt.Errorf("runner: %w", err)
 	}
-	what := fmt.Sprintf("%s %s", at.At, at.Form)
+	what := strings.Join(append([]string{at.At, string(at.Form)}, at.Only...), " ")
 	if at.Exec {
 		what += " exec"
 	}

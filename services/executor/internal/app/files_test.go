@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -50,7 +51,7 @@ func TestWorkFindsItsFilesAndLeavesOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, e := newFiles(t, program{takes: time.Second, exit: domain.Exit{Known: true, Leftovers: 1}}, nil)
 		w.take(t, e, worker)
-		want := []string{". tar.zst: a cache", "inputs/build/bin/shop file exec: shop", "inputs/build/web/dist tar: a tar file"}
+		want := []string{". tar.zst go/pkg .npm: a cache", "inputs/build/bin/shop file exec: shop", "inputs/build/web/dist tar: a tar file"}
 		if diff := cmp.Diff(want, w.placed); diff != "" || w.prepared != 1 {
 			t.Errorf("prepared %d times, placed (-want +got):\n%s", w.prepared, diff)
 		}
@@ -85,6 +86,42 @@ func TestWorkThatFailsLeavesNoFiles(t *testing.T) {
 			t.Errorf("%s, %+v, files %v", w.op.State, w.op.Result, w.shelf.files)
 		}
 	})
+}
+
+func TestArtifactsAreSoManyAndTellNoSecret(t *testing.T) {
+	names := func(n, length int) (all []string) {
+		for i := range n {
+			all = append(all, fmt.Sprintf("%0*d", length, i))
+		}
+		return all
+	}
+	for name, test := range map[string]struct {
+		leaves []string
+		says   string // "" where they are kept
+	}{
+		"as many as may be":      {names(contract.MaxArtifacts, 8), ""},
+		"one too many":           {names(contract.MaxArtifacts+1, 8), "cannot be kept"},
+		"a credential in a name": {[]string{"a", "b-" + secret}, "credential in its name"},
+		"more than the log has":  {names(contract.MaxArtifacts, maxEvent*2/3/contract.MaxArtifacts), "more than the log holds"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, e := newFiles(t, program{exit: domain.Exit{Known: true}}, func(work *contract.Work) {
+					work.Files = contract.Files{Artifacts: test.leaves}
+				})
+				w.op.Command.Credentials, w.vault = []string{"TOKEN"}, tells(map[string]string{"TOKEN": secret})
+				w.take(t, e, worker)
+				switch {
+				case test.says == "" && (w.op.State != contract.Completed || len(w.op.Result.Artifacts) != len(test.leaves)):
+					t.Errorf("%s, %+v", w.op.State, w.op.Failure)
+				case test.says != "" && (w.op.Failure == nil || w.op.Failure.Class != contract.ClassUser || !strings.Contains(w.op.Failure.Message, test.says)):
+					t.Errorf("%s, %+v", w.op.State, w.op.Failure)
+				case test.says != "" && strings.Contains(w.op.Failure.Message, secret):
+					t.Errorf("it tells %q", w.op.Failure.Message)
+				}
+			})
+		})
+	}
 }
 
 func TestInputsThatCannotBeHadEndTheWork(t *testing.T) {

@@ -63,14 +63,17 @@ func (w *watch) keepArtifacts(ctx context.Context, patterns []string) ([]contrac
 	}
 	kept := map[string]contract.Artifact{} // a file comes again where the connection was cut
 	err := w.Runtime.Artifacts(ctx, w.ref, patterns, func(file domain.Kept, body io.Reader) error {
-		size := file.Size
+		number, size := 1, file.Size
 		for name, other := range kept {
 			if name != file.Path {
-				size += other.Size
+				number, size = number+1, size+other.Size
 			}
 		}
-		if !fs.ValidPath(file.Path) || len(kept) > contract.MaxArtifacts || size > contract.MaxArtifactBytes {
+		switch {
+		case !fs.ValidPath(file.Path) || number > contract.MaxArtifacts || size > contract.MaxArtifactBytes:
 			return &domain.FilesError{Reason: fmt.Sprintf("artifact %q cannot be kept", file.Path)}
+		case w.secrets.Text(file.Path) != file.Path:
+			return &domain.FilesError{Reason: fmt.Sprintf("artifact %q has a credential in its name", file.Path)}
 		}
 		size, digest, err := w.Files.PutByDigest(ctx, contract.ArtifactsPrefix(w.op.Project), body)
 		if err == nil && size != file.Size {
@@ -100,7 +103,7 @@ func (w *watch) keepCache(ctx context.Context, cache contract.Cache) {
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
-		w.Log.Warn("cache not kept", "operation", w.op.ID, "cache", cache.Key, "error", err)
+		w.Log.Warn("cache not kept", "operation", w.op.ID, "cache", cache.Key, "error", w.secrets.Text(err.Error()))
 	}
 }
 

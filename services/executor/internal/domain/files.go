@@ -24,8 +24,9 @@ type Placing struct {
 	// is in the tar file, "." for the home itself.
 	At    string
 	Form  Form
-	Exec  bool  // the file may be carried out
-	Limit int64 // bytes of all files
+	Exec  bool     // the file may be carried out
+	Only  []string // of a tar file, what is one of these paths or below it; all where there are none
+	Limit int64    // bytes of all files
 }
 
 // Kept is a file of the workspace that is kept. A directory is kept as one tar file.

@@ -175,6 +175,10 @@ func parse(args []string) (*call, error) {
 	flags.StringVar(&c.at.At, "at", ".", "where, relative to it")
 	flags.StringVar((*string)(&c.at.Form), "form", "", "what comes: file, tar or tar.zst")
 	flags.BoolVar(&c.at.Exec, "exec", false, "the file may be carried out")
+	flags.Func("only", "path that is taken of a tar file", func(path string) error {
+		c.at.Only = append(c.at.Only, path)
+		return nil
+	})
 	flags.Int64Var(&c.at.Limit, "limit", 0, "bytes of all files")
 	if err := flags.Parse(args[1:]); err != nil {
 		return nil, fmt.Errorf("%w: %w", errInvalid, err)

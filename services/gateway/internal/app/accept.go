@@ -113,7 +113,9 @@ func (a *App) requireReady(ctx context.Context, op *contract.Operation) error {
 	case project.State != contract.ProjectReady:
 		return &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("project %s is %s", op.Project, project.State)}
 	case op.Command != nil && op.Command.Agent != nil:
-		return a.Budgets.limit(op.Command.Agent, project, op.Key)
+		command, agent := *op.Command, *op.Command.Agent // others may have them, too: as the build whose step it is
+		command.Agent, op.Command = &agent, &command
+		return a.Budgets.limit(&agent, project, op.Key)
 	}
 	return nil
 }

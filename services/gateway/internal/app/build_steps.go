@@ -3,7 +3,9 @@ package app
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
@@ -65,12 +67,36 @@ func finishStep(step *contract.BuildStep, state contract.StepState, at time.Time
 	step.State, step.FinishedAt = state, &at
 }
 
+// maxWords is how much of why a step failed its build tells, in bytes of JSON: each event of
+// the build has it of each step. All of it is in the work of the step.
+const maxWords = 500
+
 // endStep ends a step as its work did.
 func endStep(step *contract.BuildStep, op contract.Operation) {
-	step.State, step.FinishedAt, step.ExitCode, step.Failure = contract.StepState(op.State), op.FinishedAt, op.ExitCode, op.Failure
-	if op.Result != nil {
+	step.State, step.FinishedAt, step.ExitCode, step.Failure = contract.StepState(op.State), op.FinishedAt, op.ExitCode, nil
+	if op.Failure != nil {
+		failure := *op.Failure
+		failure.Message = brief(failure.Message)
+		step.Failure = &failure
+	}
+	if op.Result != nil && isCommit(op.Result.Commit) {
 		step.Commit = op.Result.Commit
 	}
+}
+
+// brief is the beginning of a text that takes no more than maxWords.
+func brief(text string) string {
+	room := maxWords
+	for i, r := range text {
+		size := utf8.RuneLen(r)
+		if r < ' ' || r == utf8.RuneError || strings.ContainsRune("\"\\<>&\u2028\u2029", r) {
+			size = len(`\u0000`)
+		}
+		if room -= size; room < 0 {
+			return text[:i] + "…"
+		}
+	}
+	return text
 }
 
 // broke tells whether a step failed and the build with it.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -284,17 +285,87 @@ func TestAllStepsOfABuildSeeOneCommit(t *testing.T) {
 	if first.Git.URL != shop.URL || first.Git.Ref != "main" || first.Env["A"] != "b" || first.Credentials[0] != "TOKEN" {
 		t.Errorf("the first step does %+v", first)
 	}
+	commit := strings.Repeat("c0ffee00", 5)
 	op := ended(contract.Completed)
-	op.Result = &contract.Result{Commit: "c0ffee"}
+	op.Result = &contract.Result{Commit: commit}
 	build.Steps, _ = advance("b", &build, nil, false, time.Now(), met)
 	build.Steps, _ = advance("b", &build, map[string]contract.Operation{"@checkout": op}, false, time.Now(), met)
 	for name, want := range map[string]*contract.Repository{
-		"test": {URL: shop.URL, Ref: "c0ffee"}, "lint": {URL: shop.URL, Ref: "c0ffee"}, "docs": &docs, "alone": {URL: "https://a/alone"}, "none": nil, "old": &fixed,
+		"test": {URL: shop.URL, Ref: commit}, "lint": {URL: shop.URL, Ref: commit}, "docs": &docs, "alone": {URL: "https://a/alone"}, "none": nil, "old": &fixed,
 	} {
 		step, _ := build.Step(name)
 		got := workOf(contract.Operation{ID: "b", Build: &build}, *step).Work.Repository
 		if (got == nil) != (want == nil) || got != nil && *got != *want {
 			t.Errorf("%s is of %+v, want %+v", name, got, want)
+		}
+	}
+}
+
+// The log takes whatever becomes of the largest build that is accepted.
+func TestAllThatBecomesOfABuildFitsIntoAnEvent(t *testing.T) {
+	const maxEvent = 512 << 10
+	build := contract.Build{Timeout: contract.Duration(time.Hour)}
+	for i := range contract.MaxBuildSteps { // and each two of them have one that tells what they are of
+		of := contract.Repository{URL: fmt.Sprintf("https://a/%d", i/2), Ref: "main"}
+		build.Steps = append(build.Steps, contract.BuildStep{
+			Name: fmt.Sprintf("s%d", i), Of: fmt.Sprintf("s%d", i), State: contract.StepPending, Repository: &of,
+		})
+	}
+	build = Pinned(build)
+	op := contract.Operation{ID: strings.Repeat("a", 36), Kind: contract.KindBuild, Project: "shop", Build: &build, Actor: "key:" + strings.Repeat("k", 200)}
+	request, err := encodeRequest(op)
+	if err != nil {
+		t.Fatal(err)
+	}
+	build.Steps[0].Command.Shell = &contract.Shell{Script: strings.Repeat("x", maxRequest-len(request))}
+	log := func(prev *contract.Operation, change contract.Change) {
+		t.Helper()
+		next, err := contract.Next(prev, change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := json.Marshal(next)
+		if err != nil || len(body) > maxEvent {
+			t.Fatalf("%s takes %d bytes, %v", change.Type(), len(body), err)
+		}
+		op = next
+	}
+	log(nil, contract.OperationPending{Operation: op})
+	for !op.Build.Ended() {
+		over := map[string]contract.Operation{}
+		for _, step := range op.Build.Steps {
+			if step.State != contract.StepRunning {
+				continue
+			}
+			work := ended(contract.Completed)
+			work.Result = &contract.Result{Commit: strings.Repeat("ab", 32)}
+			if step.Of[0] != '@' {
+				work = ended(contract.Failed)
+				work.Failure.Message, work.Result = strings.Repeat("<", 8<<10), &contract.Result{Commit: strings.Repeat("<", 4<<10)}
+			}
+			over[step.Name] = work
+		}
+		steps, _ := advance(op.ID, op.Build, over, false, time.Now(), met)
+		log(&op, contract.OperationStepped{Steps: steps, At: time.Now()})
+	}
+	if got, _ := op.Build.Step("s1"); got.State != contract.StepFailed || !strings.HasPrefix(got.Failure.Message, "<<") {
+		t.Errorf("in the end a step is %s, %+v", got.State, got.Failure)
+	}
+	log(&op, verdict(op, time.Now()))
+}
+
+func TestOfALongFailureABuildHasTheBeginning(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                    "",
+		"exit code 2":                         "exit code 2",
+		strings.Repeat("a", maxWords):         strings.Repeat("a", maxWords),
+		strings.Repeat("a", maxWords+1):       strings.Repeat("a", maxWords) + "…",
+		strings.Repeat("ü", maxWords):         strings.Repeat("ü", maxWords/2) + "…",
+		strings.Repeat("\n", maxWords):        strings.Repeat("\n", maxWords/6) + "…",
+		strings.Repeat("x", maxWords-1) + "<": strings.Repeat("x", maxWords-1) + "…",
+	} {
+		if got := brief(text); got != want {
+			t.Errorf("of %.20q… there is %q, want %q", text, got, want)
 		}
 	}
 }

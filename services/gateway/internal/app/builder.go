@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -90,29 +91,26 @@ func (b *Builder) due(now time.Time) []string {
 	return ids
 }
 
-// underway tells whether the log knows the work of a step, and that it is not over.
-func (b *Builder) underway(build, operation string) bool {
+// seen tells whether the log, as far as it was read, has the work of a step, and whether
+// that is over.
+func (b *Builder) seen(build, operation string) (known, over bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	open, ok := b.open[build]
-	if !ok {
-		return false
+	if open, ok := b.open[build]; ok {
+		over, known = open.work[operation]
 	}
-	over, known := open.work[operation]
-	return known && !over
+	return known, over
 }
 
-// look takes one build as far as it goes now. Every part of it may be done twice.
+// look takes one build as far as it goes now. Every part of it may be done twice. A step
+// whose work cannot be made yet, as where too much waits, holds up nothing else.
 func (b *Builder) look(ctx context.Context, id string) error {
 	for {
 		op, err := b.App.Operations.Load(ctx, id)
 		if err != nil || op.State.Ended() || op.Build == nil {
 			return err
 		}
-		over, err := b.follow(ctx, op)
-		if err != nil {
-			return err
-		}
+		over, missing := b.follow(ctx, op)
 		further := false
 		_, err = b.App.Operations.Update(ctx, id, func(now contract.Operation) (contract.Change, error) {
 			change := b.next(now, over, time.Now().UTC())
@@ -120,7 +118,7 @@ func (b *Builder) look(ctx context.Context, id string) error {
 			return change, nil
 		})
 		if err != nil || !further {
-			return err
+			return errors.Join(err, missing)
 		}
 	}
 }
@@ -144,35 +142,49 @@ func (b *Builder) next(op contract.Operation, over map[string]contract.Operation
 }
 
 // follow sees to the work of the steps that run, and returns what of it is over, by the
-// names of the steps.
-func (b *Builder) follow(ctx context.Context, op contract.Operation) (over map[string]contract.Operation, err error) {
+// names of the steps. Its error is of those that it could not see to.
+func (b *Builder) follow(ctx context.Context, op contract.Operation) (over map[string]contract.Operation, missing error) {
 	over = map[string]contract.Operation{}
 	stop := op.CancelRequested || op.Build.FailFast && slices.ContainsFunc(op.Build.Steps, broke)
 	for _, step := range op.Build.Steps {
-		if step.State != contract.StepRunning || !stop && b.underway(op.ID, step.Operation) {
+		if step.State != contract.StepRunning {
 			continue
 		}
-		work, err := b.work(ctx, op, step)
-		if err != nil {
-			return nil, err
+		see := b.work
+		switch known, over := b.seen(op.ID, step.Operation); {
+		case stop:
+			see = b.stop
+		case known && !over:
+			continue
+		case !known && missing != nil: // it would fare as the one before
+			continue
 		}
-		if stop && !work.State.Ended() {
-			if work, err = b.stop(ctx, work.ID); err != nil {
-				return nil, err
-			}
-		}
-		if work.State.Ended() {
+		work, err := see(ctx, op, step)
+		switch {
+		case ctx.Err() != nil:
+			return over, err
+		case err != nil:
+			missing = fmt.Errorf("step %s: %w", step.Name, err) // as of many others
+		case work.State.Ended():
 			over[step.Name] = work
 		}
 	}
-	return over, nil
+	return over, missing
 }
 
-// stop asks for the end of the work of a step.
-func (b *Builder) stop(ctx context.Context, id string) (contract.Operation, error) {
-	accepted, err := b.App.Cancel(ctx, id)
+// stop asks for the end of the work of a step. Where that is not there it is made all the
+// same: nobody else can make it any more.
+func (b *Builder) stop(ctx context.Context, build contract.Operation, step contract.BuildStep) (contract.Operation, error) {
+	op, err := b.App.Operations.Load(ctx, step.Operation)
+	if errors.Is(err, contract.ErrNotFound) {
+		op, err = b.end(ctx, build, step, contract.OperationCancelled{At: time.Now().UTC()})
+	}
+	if err != nil || op.State.Ended() {
+		return op, err
+	}
+	accepted, err := b.App.Cancel(ctx, op.ID)
 	if problem, ok := errors.AsType[*contract.Error](err); ok && problem.Code == contract.CodeConflict { // it has just ended
-		return b.App.Operations.Load(ctx, id)
+		return b.App.Operations.Load(ctx, op.ID)
 	}
 	return accepted.Operation, err
 }
@@ -184,10 +196,7 @@ func (b *Builder) work(ctx context.Context, build contract.Operation, step contr
 	if !errors.Is(err, contract.ErrNotFound) {
 		return op, err
 	}
-	item := workOf(build, step)
-	accepted, err := b.App.acceptWork(ctx, Asker{
-		ID: step.Operation, Key: build.Key, Actor: build.Actor, Traceparent: build.Traceparent,
-	}, item)
+	accepted, err := b.App.acceptWork(ctx, askerOf(build, step), workOf(build, step))
 	if err == nil {
 		return accepted.Operation, nil
 	}
@@ -198,19 +207,32 @@ func (b *Builder) work(ctx context.Context, build contract.Operation, step contr
 	if !final || refused.Code == contract.CodeRateLimited || refused.Code == contract.CodeUnavailable {
 		return op, err
 	}
-	_, err = b.App.Operations.Create(ctx, contract.Operation{
-		ID: step.Operation, Kind: item.Kind, Project: item.Project, Lane: contract.WorkLane(), Command: &item.Command, Work: &item.Work,
-		Key: build.Key, Actor: build.Actor, Traceparent: build.Traceparent, CreatedAt: time.Now().UTC(),
+	return b.end(ctx, build, step, contract.OperationFailed{
+		Failure: contract.NewFailure(classOf(refused.Code), "%s", refused.Detail), At: time.Now().UTC(),
+	})
+}
+
+// end makes the work of a step, which nobody has accepted, and ends it unless it runs.
+func (b *Builder) end(ctx context.Context, build contract.Operation, step contract.BuildStep, how contract.Change) (contract.Operation, error) {
+	item, asker := workOf(build, step), askerOf(build, step)
+	op, err := b.App.Operations.Create(ctx, contract.Operation{
+		ID: asker.ID, Kind: item.Kind, Project: item.Project, Lane: contract.WorkLane(), Command: &item.Command, Work: &item.Work,
+		Key: asker.Key, Actor: asker.Actor, Traceparent: asker.Traceparent, CreatedAt: time.Now().UTC(),
 	})
 	if err != nil && !errors.Is(err, ErrExists) {
 		return op, err
 	}
-	return b.App.Operations.Update(ctx, step.Operation, func(op contract.Operation) (contract.Change, error) {
+	return b.App.Operations.Update(ctx, asker.ID, func(op contract.Operation) (contract.Change, error) {
 		if op.State != contract.Pending {
 			return nil, nil
 		}
-		return contract.OperationFailed{Failure: contract.NewFailure(classOf(refused.Code), "%s", refused.Detail), At: time.Now().UTC()}, nil
+		return how, nil
 	})
+}
+
+// askerOf is who asks for the work of a step: whoever asked for the build.
+func askerOf(build contract.Operation, step contract.BuildStep) Asker {
+	return Asker{ID: step.Operation, Key: build.Key, Actor: build.Actor, Traceparent: build.Traceparent}
 }
 
 func classOf(code contract.Code) contract.FailureClass {

@@ -75,6 +75,7 @@ func (a *App) RetryWork(ctx context.Context, asker Asker, old contract.Operation
 		return Accepted{}, &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("work %s has not ended: it is %s", old.ID, old.State)}
 	}
 	work := *old.Work
+	work.Step = nil // it is no part of that build
 	work.RetryOf, work.Tries, work.RunAt, work.Delay, work.Turn, work.Request = old.ID, nil, nil, 0, 0, ""
 	return a.RunWork(ctx, asker, WorkItem{Project: old.Project, Kind: old.Kind, Command: *old.Command, Work: work})
 }

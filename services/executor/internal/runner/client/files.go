@@ -23,6 +23,9 @@ func (c *Client) Place(ctx context.Context, ref domain.RunRef, home string, at d
 	if at.Exec {
 		args = append(args, "-exec")
 	}
+	for _, path := range at.Only {
+		args = append(args, "-only", path)
+	}
 	return again(ctx, tries, args, func() (bool, error) { return c.placeOnce(ctx, args, open) })
 }
 

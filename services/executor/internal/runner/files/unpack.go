@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +50,7 @@ func Unpack(into *os.Root, in io.Reader, at domain.Placing) ([]Directory, error)
 	if !fs.ValidPath(at.At) || at.At == "." && at.Form == domain.FormFile {
 		return nil, broken("%q is no place for files", at.At)
 	}
-	u := unpacking{root: into, left: at.Limit, made: map[string]bool{".": true}}
+	u := unpacking{root: into, only: at.Only, left: at.Limit, made: map[string]bool{".": true}}
 	var err error
 	switch at.Form {
 	case domain.FormFile:
@@ -95,6 +96,7 @@ func drain(in io.Reader) error {
 
 type unpacking struct {
 	root    *os.Root
+	only    []string
 	left    int64 // bytes that files may still have
 	entries int
 	made    map[string]bool // directories, of which no part is a symbolic link
@@ -128,7 +130,7 @@ func (u *unpacking) entry(in io.Reader, header *tar.Header, at string) error {
 	if !fs.ValidPath(name) || len(name) > maxName || strings.Count(name, "/") > maxDepth {
 		return broken("the name %.200q leads out of its directory, or too deep into it", header.Name)
 	}
-	if name == "." && header.Typeflag == tar.TypeDir {
+	if name == "." && header.Typeflag == tar.TypeDir || !u.wanted(name) {
 		return nil
 	}
 	name = path.Join(at, name)
@@ -157,6 +159,10 @@ func (u *unpacking) entry(in io.Reader, header *tar.Header, at string) error {
 	default:
 		return broken("%q is neither a file, a directory nor a symbolic link", header.Name)
 	}
+}
+
+func (u *unpacking) wanted(name string) bool {
+	return len(u.only) == 0 || slices.ContainsFunc(u.only, func(dir string) bool { return within(name, dir) })
 }
 
 // parents makes the directories above a name, and refuses one that leads through

@@ -80,6 +80,27 @@ func wantFile(t testing.TB, path, content string, mode os.FileMode) {
 	}
 }
 
+func TestOfATarFileNoMoreIsTakenThanWasAskedFor(t *testing.T) {
+	home := t.TempDir()
+	at := homeTar()
+	at.Only = []string{"go/pkg", ".npm"}
+	in := tarOf(t,
+		tar.Header{Name: "go/pkg/", Typeflag: tar.TypeDir, Mode: 0o755}, tar.Header{Name: "go/pkg/mod/x", Linkname: "x"}, tar.Header{Name: ".npm", Linkname: "a file"},
+		tar.Header{Name: ".gitconfig", Linkname: "evil"}, tar.Header{Name: "go/bin/", Typeflag: tar.TypeDir, Mode: 0o755}, tar.Header{Name: "go/pkg-not/x", Linkname: "evil"},
+		tar.Header{Name: "go/x", Typeflag: tar.TypeSymlink, Linkname: "pkg"}, tar.Header{Name: "inputs/build/run", Linkname: "evil"},
+	)
+	if err := place(t, home, in, at); err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, filepath.Join(home, "go", "pkg", "mod", "x"), "x", 0o644)
+	wantFile(t, filepath.Join(home, ".npm"), "a file", 0o644)
+	for dir, want := range map[string]int{".": 2, "go": 1} {
+		if entries, err := os.ReadDir(filepath.Join(home, dir)); err != nil || len(entries) != want {
+			t.Errorf("%s has %v, %v", dir, entries, err)
+		}
+	}
+}
+
 func TestATarFileIsUnpackedWithItsModesAndLinks(t *testing.T) {
 	home := t.TempDir()
 	long := strings.Repeat("länge/", 30) + "datei"

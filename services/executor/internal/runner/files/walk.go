@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // walk visits what is in a directory, or one file, in the order of the names, with the
@@ -76,13 +78,17 @@ func add(out *tar.Writer, root *os.Root, found string, h *tar.Header) error {
 	return copyFile(out, root, found, h.Size)
 }
 
-// copyFile writes a file that had a size when it was looked at.
+// copyFile writes a file that had a size when it was looked at. Something else that is
+// there by now is not waited for.
 func copyFile(out io.Writer, root *os.Root, found string, size int64) error {
-	file, err := root.Open(found)
+	file, err := root.OpenFile(found, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return unreadable(found, err)
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return errors.Join(err, broken("%q is no file any more", found))
+	}
 	n, err := io.CopyN(out, reading{file, found}, size)
 	if errors.Is(err, io.EOF) {
 		return broken("%q changed while it was read: it had %d bytes, and has %d", found, size, n)

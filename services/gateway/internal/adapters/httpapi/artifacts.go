@@ -15,8 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/orchard9/rdev/libs/api"
 	"github.com/orchard9/rdev/libs/contract"
 )
@@ -105,10 +103,8 @@ func (h *handlers) getArtifact(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	name, err := url.PathUnescape(chi.URLParam(r, "*"))
-	if err != nil {
-		return &contract.Error{Code: contract.CodeInvalidRequest, Detail: "the path of the artifact is not well-formed: " + err.Error()}
-	}
+	// That of the router is escaped or not, as the whole path may have been written.
+	name := strings.TrimPrefix(r.URL.Path, "/operations/"+op.ID+"/artifacts/")
 	for _, a := range artifactsOf(op) {
 		if a.Path == name {
 			return h.sendArtifact(w, r, op.Project, a.Artifact)
@@ -119,21 +115,18 @@ func (h *handlers) getArtifact(w http.ResponseWriter, r *http.Request) error {
 
 func (h *handlers) sendArtifact(w http.ResponseWriter, r *http.Request, project string, a contract.Artifact) error {
 	digest := strings.TrimPrefix(a.Digest, "sha256:")
-	tag := strconv.Quote(digest)
-	w.Header().Set("ETag", tag)
-	if r.Header.Get("If-None-Match") == tag {
+	tag, header := strconv.Quote(digest), w.Header()
+	if strings.Contains(r.Header.Get("If-None-Match"), tag) { // which may be weak, and one of many
+		header.Set("ETag", tag)
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	body, size, err := h.Files.Get(r.Context(), contract.ArtifactKey(project, a.Digest))
-	if errors.Is(err, contract.ErrNotFound) {
-		return &contract.Error{Code: contract.CodeNotFound, Detail: fmt.Sprintf("artifact %q is not kept any more", a.Path)}
-	}
+	body, size, err := h.openArtifact(r.Context(), project, a)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	header := w.Header()
+	header.Set("ETag", tag)
 	header.Set("Content-Type", "application/octet-stream")
 	header.Set("Content-Length", strconv.FormatInt(size, 10))
 	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(a.Path)}))
@@ -148,6 +141,19 @@ func (h *handlers) sendArtifact(w http.ResponseWriter, r *http.Request, project 
 		panic(http.ErrAbortHandler) // what is cut off must not look like the end
 	}
 	return nil
+}
+
+func (h *handlers) openArtifact(ctx context.Context, project string, a contract.Artifact) (body io.ReadCloser, size int64, err error) {
+	body, size, err = h.Files.Get(ctx, contract.ArtifactKey(project, a.Digest))
+	_, known := errors.AsType[*contract.Error](err)
+	switch {
+	case errors.Is(err, contract.ErrNotFound):
+		return nil, 0, &contract.Error{Code: contract.CodeNotFound, Detail: fmt.Sprintf("artifact %q is not kept any more", a.Path)}
+	case err != nil && !known && ctx.Err() == nil:
+		h.Logger.Error("the store of files cannot be read", "error", err)
+		return nil, 0, &contract.Error{Code: contract.CodeUnavailable, Detail: "the store of files cannot be read just now"}
+	}
+	return body, size, err
 }
 
 // patient writes for as long as the client goes on reading.

@@ -68,6 +68,9 @@ func (h *handlers) runBuild(w http.ResponseWriter, r *http.Request) error {
 		api.Write(w, http.StatusOK, map[string]any{"build": app.Pinned(build)})
 		return nil
 	}
+	if err := h.limitStart(w, r, request.Project); err != nil {
+		return err
+	}
 	return h.accept(w, r, func(ctx context.Context, asker app.Asker) (app.Accepted, error) {
 		return h.App.RunBuild(ctx, asker, request.Project, build)
 	})
@@ -164,6 +167,9 @@ func (h *handlers) rerunBuild(w http.ResponseWriter, r *http.Request) error {
 	v := validate.New()
 	v.Check("all", !request.All || request.From == "", "must not be given together with from")
 	if err := v.Err(); err != nil {
+		return err
+	}
+	if err := h.limitStart(w, r, op.Project); err != nil {
 		return err
 	}
 	return h.accept(w, r, func(ctx context.Context, asker app.Asker) (app.Accepted, error) {

@@ -33,7 +33,7 @@ func (h *handlers) getHistory(w http.ResponseWriter, r *http.Request) error {
 	for _, e := range events {
 		shown := historyEvent{OperationEvent: e}
 		if e.Operation != nil {
-			operation := view(*e.Operation)
+			operation := buildSummary(*e.Operation) // of a large build all else would come a hundred times
 			shown.Operation = &operation
 		}
 		views = append(views, shown)
