@@ -86,6 +86,9 @@ func newProjectsGetCommand(c *cli) *cobra.Command {
 			if project.Repository != nil {
 				row("repository", project.Repository.CloneURL)
 			}
+			if project.Database != nil {
+				row("database", project.Database.Name+" at "+project.Database.Host)
+			}
 			return table.Flush()
 		},
 	}
@@ -97,6 +100,7 @@ func newProjectsCreateCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create SLUG", Short: "Create a project", Args: arguments("SLUG"),
 		Example: `  rdev projects create shop
+  rdev projects create shop --database
   rdev projects create shop --no-wait`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -113,6 +117,7 @@ func newProjectsCreateCommand(c *cli) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&project.Template, "template", "default", "template to begin with")
+	cmd.Flags().BoolVar(&project.Database, "database", false, "with a database; commands reach it with --credential DATABASE_URL")
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "print the operation's ID and leave")
 	return cmd
 }
@@ -120,9 +125,9 @@ func newProjectsCreateCommand(c *cli) *cobra.Command {
 func newProjectsDeleteCommand(c *cli) *cobra.Command {
 	noWait, yes := false, false
 	cmd := &cobra.Command{
-		Use: "delete SLUG", Aliases: []string{"rm"}, Short: "Delete a project and its workspace", Args: arguments("SLUG"),
-		Long: `Delete a project and all that is in its workspace. On a terminal it asks first;
---yes does not.`,
+		Use: "delete SLUG", Aliases: []string{"rm"}, Short: "Delete a project and all that is its", Args: arguments("SLUG"),
+		Long: `Delete a project: all that is in its workspace, and its database if it has one. On a
+terminal it asks first; --yes does not.`,
 		Example:           "  rdev projects delete shop --yes",
 		ValidArgsFunction: c.completeProjects,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -93,6 +93,7 @@ the one that `+"`rdev up`"+` has started on this machine.`)
 		newKeysCommand(c),
 		newCredentialsCommand(c),
 		newAgentsCommand(c),
+		newTemplatesCommand(c),
 		newDoctorCommand(c),
 		newUpCommand(c),
 		newDeployCommand(),

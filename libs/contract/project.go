@@ -30,6 +30,7 @@ const (
 type ProjectSpec struct {
 	Slug     string `json:"slug"`
 	Template string `json:"template"`
+	Database bool   `json:"database,omitempty"` // a database of its own
 }
 
 // Project is a namespace for work. Every event about it carries all of it.
@@ -44,9 +45,41 @@ type Project struct {
 	UpdatedAt time.Time    `json:"updated_at"`
 	Operation string       `json:"operation"` // that last changed it
 	Budget    *Budget      `json:"budget,omitempty"`
+	// Resources are what was made, or taken as it was, for the project: of one that is
+	// older than this field there is only a workspace.
+	Resources []Resource `json:"resources,omitempty"`
 
 	// Seq is the sequence of the last event in RDEV_EVENTS, set on reading.
 	Seq uint64 `json:"seq,omitempty"`
+}
+
+// Resource is a part of a project that is removed with it, unless it was there before.
+type Resource struct {
+	Name   string          `json:"name"`            // of the step that made it
+	Needs  []string        `json:"needs,omitempty"` // resources that go after it
+	Action ProvisionAction `json:"action"`
+	What   string          `json:"what"` // in words, as "workspace of shop"
+	// External are the names and ids that it has where it is.
+	External map[string]string `json:"external,omitempty"`
+}
+
+// Names of resources, and what External has of them.
+const (
+	ResourceDatabase = "database"
+
+	ExternalDatabase = "database" // name of the database
+	ExternalRole     = "role"     // who owns what is in it
+	ExternalHost     = "host"     // where its server is, host:port or a directory with a socket
+)
+
+// Resource is the resource of a name, nil where the project has none.
+func (p Project) Resource(name string) *Resource {
+	for i := range p.Resources {
+		if p.Resources[i].Name == name {
+			return &p.Resources[i]
+		}
+	}
+	return nil
 }
 
 // NextProject is the project after an event of a type, made of what the writer

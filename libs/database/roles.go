@@ -14,6 +14,10 @@ import (
 // installation has one for that. What it migrates it lets Role(schema) use.
 const RoleMigrate = "rdev_migrate"
 
+// RoleProjects makes the databases of projects, and their roles, where an installation has
+// one server for everything.
+const RoleProjects = "rdev_projects"
+
 // Role is who reads and writes in a schema, where an installation has a role for each,
 // and changes nothing of it.
 func Role(schema string) string { return "rdev_" + schema }
@@ -28,7 +32,7 @@ func rights(table string) []string {
 
 // MakeRoles makes RoleMigrate and the role of each schema in the cluster of the
 // database at url, to which a superuser connects, and gives them passwords, by name of
-// the role. The schemas, and the tables that are in them already, belong to RoleMigrate
+// the role; RoleProjects, where it has one, may make databases and roles. The schemas, and the tables that are in them already, belong to RoleMigrate
 // from then on, and nobody but these roles gets into the database. What they may do in a
 // schema they are granted by Migrate.
 func MakeRoles(ctx context.Context, url string, schemas []string, passwords map[string]string) (err error) {
@@ -81,7 +85,11 @@ func makeRole(ctx context.Context, tx pgx.Tx, role, password string) error {
 	if err := tx.QueryRow(ctx, `select format('alter role %I password %L', $1::text, $2::text)`, role, password).Scan(&statement); err != nil {
 		return err
 	}
-	return execute(ctx, tx, []string{statement})
+	statements := []string{statement}
+	if role == RoleProjects {
+		statements = append(statements, "alter role "+quoted(role)+" createdb createrole")
+	}
+	return execute(ctx, tx, statements)
 }
 
 // handOver gives the tables of schemas to RoleMigrate.

@@ -82,6 +82,8 @@ var allowed = map[string]string{
 	"DELETE /projects/{project}/credentials/{name}":            "credentials:write",
 	"POST /vault/rotate-master":                                "admin",
 	"GET /agents":                                              "",
+	"GET /templates":                                           "",
+	"GET /templates/{template}":                                "",
 }
 
 // open are the calls that need no key.
@@ -116,7 +118,7 @@ func matrixWorld(t *testing.T) (w *world, ask func(route, key string, header map
 	absent(contract.ServiceAudit, contract.VerbListOperations, contract.VerbGetOperation, contract.VerbOperationHistory)
 	absent(contract.ServiceExecutor, contract.VerbAgents)
 	absent(contract.ServiceProvisioner, contract.VerbListProjects, contract.VerbListCredentials, contract.VerbDeleteCredential, contract.VerbRotateMaster, contract.VerbSetBudget)
-	fill := strings.NewReplacer("{project}", "shop", "{id}", op.ID, "{work}", work.ID, "{build}", build.ID, "{worker}", "none", "{webhook}", webhook, "{delivery}", "e1", "{key}", unknownID, "{approval}", contract.ApprovalStart, "{name}", "TOKEN")
+	fill := strings.NewReplacer("{project}", "shop", "{id}", op.ID, "{work}", work.ID, "{build}", build.ID, "{worker}", "none", "{webhook}", webhook, "{delivery}", "e1", "{key}", unknownID, "{approval}", contract.ApprovalStart, "{name}", "TOKEN", "{template}", "default")
 	return w, func(route, key string, header map[string]string) answer {
 		method, path, _ := strings.Cut(route, " ")
 		return w.peek(call{method: method, path: fill.Replace(path), key: key, body: "{", header: header})

@@ -38,6 +38,9 @@ type Config struct {
 	// Workers are the workers of the work queue. With Runtime local they are the
 	// executor's.
 	Workers Workers
+	// ProjectsDatabaseURL is the PostgreSQL, or CockroachDB, on which projects have their
+	// databases; without it none has one. Its role has CREATEDB and CREATEROLE.
+	ProjectsDatabaseURL string `env:"PROVISIONER_PROJECTS_DATABASE_URL"`
 	// MasterKey opens the vault.
 	MasterKey MasterKey
 	// Files is the store of what builds leave and find.
@@ -99,14 +102,17 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	databases, err := openDatabases(ctx, cfg.ProjectsDatabaseURL, pool)
+	if err != nil {
+		return err
+	}
 
 	projects := postgres.Projects{Pool: pool}
 	a := &app.App{
 		Operations:  conn,
 		Projects:    conn,
 		Open:        audit.Operations{Bus: conn},
-		Workspaces:  workspaces,
-		Steps:       []app.Step{app.WorkspaceStep{Workspaces: workspaces}},
+		Steps:       steps(workspaces, databases, vault, postgres.Credentials{Pool: pool}),
 		Credentials: postgres.Credentials{Pool: pool},
 		Files:       files,
 		View:        projects,

@@ -21,6 +21,10 @@ type Project struct {
 	Repository *struct {
 		CloneURL string `json:"clone_url"`
 	} `json:"repository"`
+	Database *struct {
+		Name string `json:"name"`
+		Host string `json:"host"`
+	} `json:"database"`
 
 	raw json.RawMessage
 }
@@ -41,6 +45,7 @@ func (p Project) MarshalJSON() ([]byte, error) {
 type NewProject struct {
 	Slug     string `json:"slug"`
 	Template string `json:"template,omitempty"`
+	Database bool   `json:"database,omitempty"`
 }
 
 // Projects are all projects that the key may see, through all pages.

@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
+
+// withDatabase ends the slugs of projects that are made with a database.
+const withDatabase = "-db"
 
 func (g *Gateway) hasProject(slug string) bool {
 	g.mu.Lock()
@@ -14,10 +18,15 @@ func (g *Gateway) hasProject(slug string) bool {
 	return slices.Contains(g.projects, slug)
 }
 
+// describe is a project. One with a slug that says so has a database.
 func describe(slug string) map[string]any {
+	var database any
+	if strings.HasSuffix(slug, withDatabase) {
+		database = map[string]any{"name": "project_" + slug, "host": "db.example:5432"}
+	}
 	return map[string]any{
 		"slug": slug, "state": "ready", "template": "default", "created_at": "2026-11-25T10:00:00Z",
-		"repository": nil, "domains": []string{}, "database": nil, "cache": nil, "runtime": map[string]any{"kind": "local", "workspace": "/srv/" + slug},
+		"repository": nil, "domains": []string{}, "database": database, "cache": nil, "runtime": map[string]any{"kind": "local", "workspace": "/srv/" + slug},
 	}
 }
 
@@ -40,8 +49,11 @@ func (g *Gateway) getProject(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gateway) createProject(w http.ResponseWriter, r *http.Request) {
-	var body struct{ Slug string }
-	if err := json.Unmarshal(readBody(r), &body); err != nil || body.Slug == "Bad" {
+	var body struct {
+		Slug     string
+		Database bool
+	}
+	if err := json.Unmarshal(readBody(r), &body); err != nil || body.Slug == "Bad" || body.Database != strings.HasSuffix(body.Slug, withDatabase) {
 		problem(w, http.StatusBadRequest, "INVALID_REQUEST", "the request is not valid",
 			contract.FieldError{Field: "slug", Message: "must be 1 to 40 of a-z, 0-9 and -"})
 		return

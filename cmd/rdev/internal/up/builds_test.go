@@ -102,6 +102,51 @@ func TestAGoAndAnNpmRepositoryAreBuiltAndFetchedBack(t *testing.T) {
 	i.stop()
 }
 
+// A program is the same user as rdev, and knows where everything is: it reads and changes no
+// file of the store, nor has one taken for an artifact of its own.
+func TestNoProgramReachesTheStoreOfFiles(t *testing.T) {
+	home := t.TempDir()
+	i := start(t, home)
+	i.must("projects", "create", "shop")
+	i.must("projects", "create", "spy")
+	run := func(project, spec string) (out string, code int) {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "build.yml")
+		if err := os.WriteFile(file, []byte(spec), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return i.rdev("builds", "run", file, "-p", project)
+	}
+	if out, code := run("shop", "steps: [{name: keep, run: 'echo precious >word; mkdir ~/c; cp word ~/c', artifacts: [word], cache: [{key: k, paths: [~/c]}]}]"); code != 0 {
+		t.Fatal(out)
+	}
+	var files []string
+	for _, kind := range []string{"artifacts", "caches"} {
+		found, err := filepath.Glob(filepath.Join(home, "files", kind, "shop", "*"))
+		if err != nil || len(found) != 1 {
+			t.Fatalf("the store has %q, %v", found, err)
+		}
+		files = append(files, found...)
+	}
+	for _, file := range files {
+		before, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, _ := run("spy", fmt.Sprintf(`steps: [{name: spy, run: 'exec 2>/dev/null; f=%s; cat $f; ln $f .; cp $f .; mv $f .; rm -f $f; (echo x >$f); ls -A . $(dirname $f); echo end'}]`, file))
+		if strings.TrimSpace(out) != "[spy] .:\n[spy] end" {
+			t.Errorf("a program comes to %q", out)
+		}
+		if out, code := run("spy", fmt.Sprintf("steps: [{name: spy, run: 'ln -s %s link', artifacts: [link]}]", file)); code != 1 {
+			t.Errorf("a link to it as an artifact: exit code %d, %s", code, out)
+		}
+		if now, err := os.ReadFile(file); err != nil || !bytes.Equal(now, before) {
+			t.Errorf("%s was changed: %v", file, err)
+		}
+	}
+	i.stop()
+}
+
 // same compares a file that was built here with one that was fetched.
 func same(t *testing.T, here, fetched string) {
 	t.Helper()

@@ -111,6 +111,18 @@ func TestTheCommandsOfTheBuildsPageWork(t *testing.T) {
 	i.stop()
 }
 
+// And so are those of docs/templates.md.
+func TestTheCommandsOfTheTemplatesPageWork(t *testing.T) {
+	i := start(t, t.TempDir())
+	out := i.page("templates.md")
+	for _, want := range []string{"astro-landing", "new      internal/server/server.go", "changed  go.work", "== workers/mail", "apps/web/src/App.tsx"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in the output:\n%s", want, out)
+		}
+	}
+	i.stop()
+}
+
 // page runs the commands of a page of docs that can be typed as they are, one after
 // the other, and returns what they said.
 func (i *instance) page(name string, env ...string) string {

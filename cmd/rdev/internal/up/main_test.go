@@ -24,6 +24,9 @@ var binaries string
 var root string
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == askDatabase {
+		os.Exit(asksDatabase())
+	}
 	os.Exit(run(m))
 }
 

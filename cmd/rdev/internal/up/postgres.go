@@ -58,7 +58,7 @@ func (p *postgres) stop(ctx context.Context) error {
 // migrate makes the roles, also in a home whose tables were one role's, and brings
 // every schema up to date.
 func (p *postgres) migrate(ctx context.Context) error {
-	passwords := map[string]string{database.RoleMigrate: rand.Text()}
+	passwords := map[string]string{database.RoleMigrate: rand.Text(), database.RoleProjects: rand.Text()}
 	var schemas []string
 	for service := range tabled() {
 		schemas = append(schemas, service)
@@ -78,6 +78,10 @@ func (p *postgres) migrate(ctx context.Context) error {
 
 // as is how a service connects.
 func (p *postgres) as(service string) string { return p.withRole(database.Role(service)) }
+
+// forProjects is how the provisioner connects to make databases of projects. A role at
+// RDEV_DATABASE_URL may do so, or it says what it lacks.
+func (p *postgres) forProjects() string { return p.withRole(database.RoleProjects) }
 
 func (p *postgres) withRole(role string) string {
 	if p.passwords == nil {

@@ -3,6 +3,7 @@
 package up
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,10 @@ type Config struct {
 	Database string `env:"RDEV_DATABASE_URL"`                          // a PostgreSQL to use; one of our own where empty
 	Registry string `env:"npm_config_registry"`                        // where PostgreSQL is downloaded from, on a machine without
 	Path     string `env:"PATH"`                                       // of commands, unless EXECUTOR_PATH says otherwise
+
+	// ProjectsDatabase is where projects have their databases; the server of Database, or
+	// our own, where empty.
+	ProjectsDatabase string `env:"PROVISIONER_PROJECTS_DATABASE_URL"`
 
 	WebhookAllow string `env:"RDEV_WEBHOOK_ALLOW"` // private networks that webhooks may reach, CIDR list
 
@@ -171,7 +176,7 @@ func (cfg Config) services(home home, server *natsServer, database *postgres, ga
 	provisionerConfig := provisioner.Config{
 		NATS: server.as(contract.ServiceProvisioner), DatabaseURL: database.as(contract.ServiceProvisioner),
 		Workspaces: home.path("workspaces"), Lease: cfg.Lease, Runtime: cfg.Runtime, Pods: cfg.Pods, MasterKey: provisioner.MasterKey{File: masterKey},
-		Files: cfg.Files, ArtifactsAge: artifactsAge, CachesAge: cachesAge,
+		ProjectsDatabaseURL: cmp.Or(cfg.ProjectsDatabase, database.forProjects()), Files: cfg.Files, ArtifactsAge: artifactsAge, CachesAge: cachesAge,
 	}
 	cfg.Executor.Runtime, cfg.Executor.Files = cfg.Runtime, cfg.Files
 	cfg.Executor.NATS, cfg.Executor.Lease = server.as(contract.ServiceExecutor), cfg.Lease

@@ -15,8 +15,7 @@ type App struct {
 	Operations  Operations
 	Projects    Projects
 	Open        OpenOperations
-	Workspaces  Workspaces
-	Steps       []Step // of making a project
+	Steps       []Step // that a project may be made in
 	Credentials ProjectCredentials
 	Files       Files
 	View        View

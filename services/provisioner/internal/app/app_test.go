@@ -148,7 +148,7 @@ func setUp(kind string) (*app.App, *log, *disk) {
 		l.project = &contract.Project{Slug: "shop", State: contract.ProjectReady, Operation: "earlier"}
 		d.there = true
 	}
-	return &app.App{Operations: l, Projects: l, Open: nobody{}, Workspaces: d, Steps: []app.Step{app.WorkspaceStep{Workspaces: d}}, Credentials: noCredentials{}, Files: noFiles{}, Lease: contract.DefaultLease(), Instance: "p1"}, l, d
+	return &app.App{Operations: l, Projects: l, Open: nobody{}, Steps: []app.Step{app.WorkspaceStep{Workspaces: d}}, Credentials: noCredentials{}, Files: noFiles{}, Lease: contract.DefaultLease(), Instance: "p1"}, l, d
 }
 
 func TestALongStepIsKeptAliveByHeartbeats(t *testing.T) {

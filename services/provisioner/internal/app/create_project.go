@@ -49,7 +49,7 @@ func (a *App) createProject(ctx context.Context, op contract.Operation, w *watch
 		at := time.Now().UTC()
 		return contract.TypeProjectCreated, contract.Project{
 			Slug: op.Project, Template: template, Workspace: workspace[workspacePath], Runtime: workspace[workspaceRuntime],
-			CreatedAt: at, UpdatedAt: at, Operation: op.ID,
+			CreatedAt: at, UpdatedAt: at, Operation: op.ID, Resources: steps.resources(),
 		}, nil
 	})
 	if err != nil {

@@ -16,7 +16,7 @@ const openPatience = time.Minute
 const endPoll = 200 * time.Millisecond
 
 // deleteProject closes the project to new commands and credentials, has the open
-// commands end, removes the workspace and the credentials, and frees the slug.
+// commands end, removes its resources and the credentials, and frees the slug.
 //
 // A second delivery goes on where the project stands. A delete that is
 // cancelled or fails on the way leaves the project deleting: another delete
@@ -35,11 +35,8 @@ func (a *App) deleteProject(ctx context.Context, op contract.Operation, w *watch
 	if err := w.next(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.Workspaces.Remove(ctx, op.Project); err != nil {
-		return contract.NewFailure(contract.ClassInfrastructure, "the workspace of %s was not removed: %v", op.Project, err), nil
-	}
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	if failure, err := a.removeResources(ctx, op, project, w); err != nil || failure != nil {
+		return failure, err
 	}
 	// From here on there is nothing left to save by a cancel. Credentials and files go
 	// before the slug is free: the next project of that name must not find them.
@@ -53,7 +50,9 @@ func (a *App) deleteProject(ctx context.Context, op contract.Operation, w *watch
 		if now == nil || now.State != contract.ProjectDeleting || now.Operation != op.ID {
 			return "", contract.Project{}, nil
 		}
-		return contract.TypeProjectDeleted, changed(*now, op), nil
+		gone := changed(*now, op)
+		gone.Resources = nil
+		return contract.TypeProjectDeleted, gone, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("delete project %s: %w", op.Project, err)

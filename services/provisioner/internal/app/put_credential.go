@@ -18,6 +18,28 @@ const maxProjects = 200
 //
 // A request that comes again sets it again, as the next version.
 func (v *Vault) PutCredential(ctx context.Context, request contract.PutCredential) (contract.Credential, error) {
+	return v.put(ctx, request, v.Actor(ctx), func(ctx context.Context) error { return v.inProject(ctx, request.Project) })
+}
+
+// Keep sets the value of a credential of a project that an operation makes, and that is
+// there only after it: while the operation is running under its attempt, and is not being
+// undone.
+func (v *Vault) Keep(ctx context.Context, op contract.Operation, name, value string) error {
+	_, err := v.put(ctx, contract.PutCredential{Name: name, Project: op.Project, Value: value}, op.Actor, func(ctx context.Context) error {
+		now, err := v.Operations.Load(ctx, op.ID)
+		if err != nil {
+			return fmt.Errorf("read operation %s: %w", op.ID, err)
+		}
+		if now.State != contract.Running || now.Attempt != op.Attempt || now.Undo != nil {
+			return fmt.Errorf("attempt %d of %s has ended: %w", op.Attempt, op.ID, contract.ErrFenced)
+		}
+		return nil
+	})
+	return err
+}
+
+// put sets the value of a credential in the name of an actor, where allowed lets it.
+func (v *Vault) put(ctx context.Context, request contract.PutCredential, actor string, allowed func(context.Context) error) (contract.Credential, error) {
 	if err := checkPut(request); err != nil {
 		return contract.Credential{}, err
 	}
@@ -28,13 +50,13 @@ func (v *Vault) PutCredential(ctx context.Context, request contract.PutCredentia
 	}
 	var stored contract.Credential
 	err = v.Credentials.Put(ctx, request.Project, request.Name, func(ctx context.Context, now *SealedCredential) (SealedCredential, error) {
-		if err := v.inProject(ctx, request.Project); err != nil {
+		if err := allowed(ctx); err != nil {
 			return SealedCredential{}, err
 		}
 		at := time.Now().UTC().Truncate(time.Microsecond)
 		next := SealedCredential{DataKey: id, Credential: contract.Credential{
 			Name: request.Name, Project: request.Project, Projects: distinct(request.Projects),
-			Version: 1, CreatedAt: at, UpdatedAt: at, Actor: v.Actor(ctx),
+			Version: 1, CreatedAt: at, UpdatedAt: at, Actor: actor,
 		}}
 		if now != nil {
 			next.Version, next.CreatedAt = now.Version+1, now.CreatedAt

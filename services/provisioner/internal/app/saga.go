@@ -21,12 +21,18 @@ type Step interface {
 	Needs() []string
 	// Plan tells what is to be done, and what about: it changes nothing. What is there and
 	// is not to be touched is an error, as is what cannot be had at all.
-	Plan(ctx context.Context, slug string) (action contract.ProvisionAction, what string, err error)
+	Plan(ctx context.Context, op contract.Operation) (action contract.ProvisionAction, what string, err error)
 	// Apply makes it, or finds what a call before has made, and tells what it is called
 	// where it is.
-	Apply(ctx context.Context, slug string) (external map[string]string, err error)
-	// Undo removes what Apply made, or may have. Where there is nothing that is fine.
-	Undo(ctx context.Context, slug string) error
+	Apply(ctx context.Context, op contract.Operation) (external map[string]string, err error)
+	// Undo removes what Apply made, or may have, also where another operation had it done.
+	// Where there is nothing that is fine.
+	Undo(ctx context.Context, op contract.Operation) error
+}
+
+// Optional is a Step that only the projects have which ask for it.
+type Optional interface {
+	Asked(spec contract.ProjectSpec) bool
 }
 
 // StepError is an error of a step that knows whose fault it is. Any other is the
@@ -56,6 +62,7 @@ type saga struct {
 	*App
 	op    contract.Operation
 	watch *watch
+	steps []Step // those that the operation asks for
 	// now is how far they are; this attempt alone writes it.
 	now  []contract.ProvisionStep
 	undo *contract.Failure
@@ -63,7 +70,13 @@ type saga struct {
 
 // saga is that of an operation, as the log has it.
 func (a *App) saga(op contract.Operation, w *watch) *saga {
-	return &saga{App: a, op: op, watch: w, now: slices.Clone(op.Provisioning), undo: op.Undo}
+	s := &saga{App: a, op: op, watch: w, now: slices.Clone(op.Provisioning), undo: op.Undo}
+	for _, step := range a.Steps {
+		if optional, ok := step.(Optional); !ok || op.Spec != nil && optional.Asked(*op.Spec) {
+			s.steps = append(s.steps, step)
+		}
+	}
+	return s
 }
 
 // run takes the steps to their end. failure is why they were undone, and names what could
@@ -119,14 +132,14 @@ func (s *saga) record(ctx context.Context) error {
 
 // plan asks all steps what they have to do. Where one of them cannot, nothing is made.
 func (s *saga) plan(ctx context.Context) (*contract.Failure, error) {
-	steps := make([]contract.ProvisionStep, len(s.Steps))
-	failures := make([]*contract.Failure, len(s.Steps))
+	steps := make([]contract.ProvisionStep, len(s.steps))
+	failures := make([]*contract.Failure, len(s.steps))
 	var wg sync.WaitGroup
-	for i, step := range s.Steps {
+	for i, step := range s.steps {
 		wg.Go(func() {
 			steps[i] = contract.ProvisionStep{Name: step.Name(), Needs: step.Needs(), State: contract.ProvisionPlanned}
 			failures[i] = s.try(ctx, func(ctx context.Context) (err error) {
-				steps[i].Action, steps[i].What, err = step.Plan(ctx, s.op.Project)
+				steps[i].Action, steps[i].What, err = step.Plan(ctx, s.op)
 				return err
 			})
 			steps[i].At = time.Now().UTC()
@@ -138,7 +151,7 @@ func (s *saga) plan(ctx context.Context) (*contract.Failure, error) {
 	}
 	for i, failure := range failures {
 		if failure != nil {
-			failure.Message = fmt.Sprintf("%s of %s: %s", s.Steps[i].Name(), s.op.Project, failure.Message)
+			failure.Message = fmt.Sprintf("%s of %s: %s", s.steps[i].Name(), s.op.Project, failure.Message)
 			return failure, nil
 		}
 	}
@@ -196,7 +209,7 @@ func (s *saga) applyOne(ctx context.Context, at int, name string) applied {
 	result.failure = s.try(ctx, func(ctx context.Context) error {
 		step, err := s.step(name)
 		if err == nil {
-			result.external, err = step.Apply(ctx, s.op.Project)
+			result.external, err = step.Apply(ctx, s.op)
 		}
 		return err
 	})
@@ -233,29 +246,11 @@ func (s *saga) ready(step contract.ProvisionStep) bool {
 	})
 }
 
-// undoAll removes all that was made, those that need others first. What was there before
-// stays. The failure that it returns is why, and names what is left.
+// undoAll removes all that was made. The failure that it returns is why, and names what
+// is left.
 func (s *saga) undoAll(ctx context.Context) (*contract.Failure, error) {
-	for at, ok := s.toUndo(); ok; at, ok = s.toUndo() {
-		failure := s.try(ctx, func(ctx context.Context) error {
-			step, err := s.step(s.now[at].Name)
-			if err != nil {
-				return err
-			}
-			return step.Undo(ctx, s.op.Project)
-		})
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		step := s.now[at]
-		step.State, step.At = contract.ProvisionUndone, time.Now().UTC()
-		if failure != nil {
-			step.State, step.Failure = contract.ProvisionLeft, failure
-		}
-		s.now[at] = step
-		if err := s.record(ctx); err != nil {
-			return nil, err
-		}
+	if err := s.removeAll(ctx); err != nil {
+		return nil, err
 	}
 	left := s.left()
 	if len(left) == 0 && s.undo.Message == cancelledBy().Message {
@@ -268,6 +263,33 @@ func (s *saga) undoAll(ctx context.Context) (*contract.Failure, error) {
 	return &failure, nil
 }
 
+// removeAll removes all that was made, the last one first and those that need others
+// before them. What was there before stays.
+func (s *saga) removeAll(ctx context.Context) error {
+	for at, ok := s.toUndo(); ok; at, ok = s.toUndo() {
+		failure := s.try(ctx, func(ctx context.Context) error {
+			step, err := s.step(s.now[at].Name)
+			if err != nil {
+				return err
+			}
+			return step.Undo(ctx, s.op)
+		})
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		step := s.now[at]
+		step.State, step.At = contract.ProvisionUndone, time.Now().UTC()
+		if failure != nil {
+			step.State, step.Failure = contract.ProvisionLeft, failure
+		}
+		s.now[at] = step
+		if err := s.record(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // cancelledBy is why steps are undone after a cancel.
 func cancelledBy() *contract.Failure {
 	return contract.NewFailure(contract.ClassUser, "%s", errCancelled)
@@ -278,12 +300,14 @@ func (s *saga) toUndo() (at int, ok bool) {
 	open := func(step contract.ProvisionStep) bool {
 		return step.Action == contract.ProvisionCreate && (step.State == contract.ProvisionPlanned || step.State == contract.ProvisionApplied)
 	}
-	at = slices.IndexFunc(s.now, func(step contract.ProvisionStep) bool {
-		return open(step) && !slices.ContainsFunc(s.now, func(other contract.ProvisionStep) bool {
+	for at = len(s.now) - 1; at >= 0; at-- {
+		if step := s.now[at]; open(step) && !slices.ContainsFunc(s.now, func(other contract.ProvisionStep) bool {
 			return open(other) && slices.Contains(other.Needs, step.Name)
-		})
-	})
-	return at, at >= 0
+		}) {
+			return at, true
+		}
+	}
+	return 0, false
 }
 
 func (s *saga) left() (all []string) {

@@ -57,7 +57,7 @@ type part struct {
 func (p part) Name() string    { return p.name }
 func (p part) Needs() []string { return p.needs }
 
-func (p part) Plan(context.Context, string) (contract.ProvisionAction, string, error) {
+func (p part) Plan(context.Context, contract.Operation) (contract.ProvisionAction, string, error) {
 	if err := p.pass(); err != nil {
 		return "", "", err
 	}
@@ -67,7 +67,7 @@ func (p part) Plan(context.Context, string) (contract.ProvisionAction, string, e
 	return contract.ProvisionCreate, "part " + p.name, nil
 }
 
-func (p part) Apply(context.Context, string) (map[string]string, error) {
+func (p part) Apply(context.Context, contract.Operation) (map[string]string, error) {
 	if err := p.pass(); err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (p part) Apply(context.Context, string) (map[string]string, error) {
 	return map[string]string{"id": p.name}, p.pass()
 }
 
-func (p part) Undo(context.Context, string) error {
+func (p part) Undo(context.Context, contract.Operation) error {
 	if err := p.pass(); err != nil {
 		return err
 	}
@@ -273,12 +273,12 @@ type meeting struct {
 	met chan struct{}
 }
 
-func (m meeting) Apply(ctx context.Context, slug string) (map[string]string, error) {
+func (m meeting) Apply(ctx context.Context, op contract.Operation) (map[string]string, error) {
 	select {
 	case m.met <- struct{}{}:
 	case <-m.met:
 	}
-	return m.part.Apply(ctx, slug)
+	return m.part.Apply(ctx, op)
 }
 
 func TestAStepIsTriedAgainWhereThatMayHelp(t *testing.T) {
@@ -301,11 +301,11 @@ type moody struct {
 	fails, tries int
 }
 
-func (m *moody) Apply(ctx context.Context, slug string) (map[string]string, error) {
+func (m *moody) Apply(ctx context.Context, op contract.Operation) (map[string]string, error) {
 	if m.tries++; m.tries <= m.fails {
 		return nil, fmt.Errorf("try %d: connection refused", m.tries)
 	}
-	return m.part.Apply(ctx, slug)
+	return m.part.Apply(ctx, op)
 }
 
 func TestWhatCannotBePlannedMakesNothing(t *testing.T) {
@@ -324,6 +324,6 @@ func TestWhatCannotBePlannedMakesNothing(t *testing.T) {
 
 type taken struct{ part }
 
-func (taken) Plan(context.Context, string) (contract.ProvisionAction, string, error) {
+func (taken) Plan(context.Context, contract.Operation) (contract.ProvisionAction, string, error) {
 	return "", "", &app.StepError{Failure: contract.NewFailure(contract.ClassUser, "it is somebody else's")}
 }

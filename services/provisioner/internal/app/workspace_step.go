@@ -23,13 +23,13 @@ func (WorkspaceStep) Name() string { return "workspace" }
 func (WorkspaceStep) Needs() []string { return nil }
 
 // Plan implements Step.
-func (WorkspaceStep) Plan(_ context.Context, slug string) (contract.ProvisionAction, string, error) {
-	return contract.ProvisionCreate, "workspace of " + slug, nil
+func (WorkspaceStep) Plan(_ context.Context, op contract.Operation) (contract.ProvisionAction, string, error) {
+	return contract.ProvisionCreate, workspaceOf(op.Project), nil
 }
 
 // Apply implements Step.
-func (s WorkspaceStep) Apply(ctx context.Context, slug string) (map[string]string, error) {
-	workspace, err := s.Workspaces.Create(ctx, slug)
+func (s WorkspaceStep) Apply(ctx context.Context, op contract.Operation) (map[string]string, error) {
+	workspace, err := s.Workspaces.Create(ctx, op.Project)
 	if err != nil { // it has waited for as long as a pod may take
 		return nil, &StepError{Failure: contract.NewFailure(contract.ClassInfrastructure, "%v", err), Final: true}
 	}
@@ -37,6 +37,9 @@ func (s WorkspaceStep) Apply(ctx context.Context, slug string) (map[string]strin
 }
 
 // Undo implements Step.
-func (s WorkspaceStep) Undo(ctx context.Context, slug string) error {
-	return s.Workspaces.Remove(ctx, slug)
+func (s WorkspaceStep) Undo(ctx context.Context, op contract.Operation) error {
+	return s.Workspaces.Remove(ctx, op.Project)
 }
+
+// workspaceOf says in words what the workspace of a project is.
+func workspaceOf(slug string) string { return "workspace of " + slug }

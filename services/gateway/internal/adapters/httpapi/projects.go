@@ -25,12 +25,19 @@ type createProjectRequest struct {
 // projectView is a project as the API shows it.
 type projectView struct {
 	contract.Project
-	Repository *struct{}  `json:"repository"`
-	Domains    []struct{} `json:"domains"`
-	Database   *struct{}  `json:"database"`
-	Cache      *struct{}  `json:"cache"`
-	Runtime    runtimeOf  `json:"runtime"`
-	Workspace  *string    `json:"workspace,omitempty"` // shown under runtime
+	Repository *struct{}   `json:"repository"`
+	Domains    []struct{}  `json:"domains"`
+	Database   *databaseOf `json:"database"`
+	Cache      *struct{}   `json:"cache"`
+	Runtime    runtimeOf   `json:"runtime"`
+	Workspace  *string     `json:"workspace,omitempty"` // shown under runtime
+	Resources  *struct{}   `json:"resources,omitempty"` // each is shown by itself
+}
+
+// databaseOf is where the database of a project is. Its credential DATABASE_URL opens it.
+type databaseOf struct {
+	Name string `json:"name"`
+	Host string `json:"host"` // host:port, or the directory of a socket
 }
 
 type runtimeOf struct {
@@ -39,7 +46,11 @@ type runtimeOf struct {
 }
 
 func viewProject(p contract.Project) projectView {
-	return projectView{Project: p, Domains: []struct{}{}, Runtime: runtimeOf{Kind: p.Runtime, Workspace: p.Workspace}}
+	view := projectView{Project: p, Domains: []struct{}{}, Runtime: runtimeOf{Kind: p.Runtime, Workspace: p.Workspace}}
+	if database := p.Resource(contract.ResourceDatabase); database != nil {
+		view.Database = &databaseOf{Name: database.External[contract.ExternalDatabase], Host: database.External[contract.ExternalHost]}
+	}
+	return view
 }
 
 func (h *handlers) createProject(w http.ResponseWriter, r *http.Request) error {
@@ -57,7 +68,6 @@ func (h *handlers) createProject(w http.ResponseWriter, r *http.Request) error {
 	const absent = "is not available on this installation"
 	v.Check("components", len(request.Components) == 0, absent)
 	v.Check("domains", len(request.Domains) == 0, absent)
-	v.Check("database", !request.Database, absent)
 	v.Check("cache", !request.Cache, absent)
 	if err := v.Err(); err != nil {
 		return err
@@ -68,7 +78,7 @@ func (h *handlers) createProject(w http.ResponseWriter, r *http.Request) error {
 	if err := h.limitStart(w, r, request.Slug); err != nil {
 		return err
 	}
-	spec := contract.ProjectSpec{Slug: request.Slug, Template: request.Template}
+	spec := contract.ProjectSpec{Slug: request.Slug, Template: request.Template, Database: request.Database}
 	return h.accept(w, r, func(ctx context.Context, asker app.Asker) (app.Accepted, error) {
 		return h.App.CreateProject(ctx, asker, spec)
 	})

@@ -66,7 +66,7 @@ func (h *handlers) routes() []route {
 		{get, "/approvals", domain.OperationsRead, fast, h.listApprovals, []string{"project", "limit", "cursor"}},
 		{get, "/operations/{id}/events", domain.OperationsRead, fast, h.getHistory, nil},
 		{get, "/operations/{id}/artifacts", domain.OperationsRead, fast, h.listArtifacts, nil},
-		{get, "/operations/{id}/artifacts/*", domain.OperationsRead, 0, h.getArtifact, nil},
+		{get, "/operations/{id}/artifacts/*", domain.OperationsRead, 0, h.counted(h.getArtifact), nil},
 		{get, "/operations/{id}/output", domain.OperationsRead, 0, h.counted(h.streamOutput), []string{"from_seq", "follow"}},
 		{get, "/operations/{id}/output/ws", domain.OperationsRead, 0, h.counted(h.streamOutputWS), []string{"from_seq", "follow"}},
 		{get, "/events", domain.OperationsRead, 0, h.counted(h.streamEvents), []string{"type", "project", "from_seq"}},
@@ -102,5 +102,7 @@ func (h *handlers) routes() []route {
 		{post, "/vault/rotate-master", domain.Admin, api.TimeoutHeavyWrite, h.rotateMaster, nil},
 
 		{get, "/agents", anyKey, fast, h.listAgents, nil},
+		{get, "/templates", anyKey, fast, h.listTemplates, nil},
+		{get, "/templates/{template}", anyKey, fast, h.getTemplate, templateQuery()},
 	}
 }
