@@ -176,7 +176,7 @@ func failedWith(class contract.FailureClass, format string, args ...any) ending 
 // the operation is left to do, and a second delivery changes nothing.
 func (a *attempt) end(ctx context.Context, how ending) error {
 	at := time.Now().UTC()
-	op, err := a.Operations.Update(ctx, a.op.ID, func(now contract.Operation) (contract.Change, error) {
+	op, err := a.Operations.Amend(ctx, a.op, func(now contract.Operation) (contract.Change, error) {
 		switch {
 		case now.Attempt != a.op.Attempt:
 			return nil, fmt.Errorf("attempt %d: %w", a.op.Attempt, contract.ErrFenced)
