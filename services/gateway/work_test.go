@@ -270,7 +270,9 @@ func TestItemsCountEachOtherAsWaiting(t *testing.T) {
 	w.ready("shop")
 	w.url = w.limited(gateway.Limits{ProjectQueueDepth: 3})
 	item := `{"kind":"test","project":"shop","argv":["true"]}`
-	var outcome struct{ Items []struct{ Error *contract.Error } }
+	var outcome struct {
+		Items []struct{ Error *contract.Error }
+	}
 	w.send(call{path: "/work/bulk", body: `{"items":[` + strings.Repeat(item+",", 4) + item + `]}`}).decode(t, http.StatusOK, &outcome)
 	for i, got := range outcome.Items {
 		if refused := got.Error != nil && got.Error.Code == contract.CodeRateLimited; refused != (i >= 3) {
