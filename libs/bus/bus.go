@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,6 +38,7 @@ type Conn struct {
 	heads    shared[heads] // by what is followed, and from where
 	known    headsRead
 	loads    shared[loaded] // by id of the operation
+	commits  sync.Mutex     // held while a group of events is stored
 }
 
 // Options tells who connects, and where to.

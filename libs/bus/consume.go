@@ -71,7 +71,7 @@ func projectOn[T any](ctx context.Context, c *Conn, consumer string, size int, l
 	}
 	defer consuming.Stop()
 	b := batch[T]{position: position, delivered: delivered}
-	for {
+	for before := 0; ; {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -80,9 +80,13 @@ func projectOn[T any](ctx context.Context, c *Conn, consumer string, size int, l
 		case d := <-deliveries:
 			err = b.add(d)
 		}
+		if before > few && len(deliveries) < many {
+			_ = wait(ctx, gather) // ctx's end is found after the batch
+		}
 		for err == nil && len(b.events) < size && b.bytes < maxBatchBytes && len(deliveries) > 0 {
 			err = b.add(<-deliveries)
 		}
+		before = len(b.events)
 		if err == nil {
 			err = b.apply(ctx, p)
 		}
@@ -100,6 +104,12 @@ const (
 	maxBatchBytes = 16 << 20
 	// maxPull is the most messages that wait, whole, to be decoded.
 	maxPull = 1000
+
+	// A transaction of few events is mostly begin and commit. So where more than few came
+	// at once the next wait for others, for gather, unless there are many.
+	few    = 8
+	many   = 256
+	gather = 10 * time.Millisecond
 )
 
 // delivery is a message of a consumer, and what the projection made of the event

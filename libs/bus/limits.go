@@ -31,7 +31,7 @@ func (c *Conn) UpdateLimit(ctx context.Context, name string, change func([]byte)
 		}
 		_, err = c.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: next},
 			jetstream.WithExpectStream(contract.StreamLimits), jetstream.WithExpectLastSequencePerSubject(now.Seq), jetstream.WithRetryAttempts(0))
-		if errorCode(err) == errWrongLastSequence && ctx.Err() == nil {
+		if code := errorCode(err); (code == errWrongLastSequence || code == errInFlight) && ctx.Err() == nil {
 			continue
 		}
 		if err != nil {

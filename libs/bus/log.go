@@ -27,6 +27,7 @@ var (
 // JetStream error codes that a guarded append tells apart.
 const (
 	errWrongLastSequence jetstream.ErrorCode = 10071
+	errInFlight          jetstream.ErrorCode = 10164 // the same of a replicated stream that is about to store another's
 	errMaximumExceeded   jetstream.ErrorCode = 10077 // bytes, messages, or messages on the subject
 	errMessageTooLarge   jetstream.ErrorCode = 10054
 	errInsufficientSpace jetstream.ErrorCode = 10047
@@ -102,11 +103,19 @@ type draft struct {
 // a publish whose answer was lost is found out before it returns; only the end
 // of ctx leaves it open.
 func (c *Conn) append(ctx context.Context, d draft) (uint64, error) {
+	m, err := c.message(ctx, d)
+	if err != nil {
+		return 0, err
+	}
+	return c.store(ctx, d, m)
+}
+
+// message is the event as it is published, under its guard.
+func (c *Conn) message(ctx context.Context, d draft) (*nats.Msg, error) {
 	body, err := json.Marshal(d.body)
 	if err != nil {
-		return 0, fmt.Errorf("encode event: %w", err)
+		return nil, fmt.Errorf("encode event: %w", err)
 	}
-	filter := contract.EventFilter(d.entity, d.id)
 	// One id for one append: never made of the revision, for a replicated stream
 	// looks for duplicates before it looks at the guard, and would answer the
 	// loser of a race with the winner's success.
@@ -117,7 +126,7 @@ func (c *Conn) append(ctx context.Context, d draft) (uint64, error) {
 		"Nats-Msg-Id":                                 {eventID},
 		"Nats-Expected-Stream":                        {contract.StreamEvents},
 		"Nats-Expected-Last-Subject-Sequence":         {strconv.FormatUint(d.after, 10)},
-		"Nats-Expected-Last-Subject-Sequence-Subject": {filter},
+		"Nats-Expected-Last-Subject-Sequence-Subject": {contract.EventFilter(d.entity, d.id)},
 		contract.HeaderEventID:                        {eventID},
 		contract.HeaderSpecVersion:                    {"1.0"},
 		contract.HeaderType:                           {contract.TypePrefix + d.entity + "." + d.eventType + contract.TypeSuffix},
@@ -134,7 +143,11 @@ func (c *Conn) append(ctx context.Context, d draft) (uint64, error) {
 	if d.traceparent != "" && m.Header[contract.HeaderTraceparent] == nil {
 		m.Header[contract.HeaderTraceparent] = []string{d.traceparent}
 	}
+	return m, nil
+}
 
+// store is append of a message, which may have been published before.
+func (c *Conn) store(ctx context.Context, d draft, m *nats.Msg) (uint64, error) {
 	pause := 10 * time.Millisecond
 	for {
 		seq, err := c.publish(ctx, m)
@@ -142,9 +155,9 @@ func (c *Conn) append(ctx context.Context, d draft) (uint64, error) {
 			return seq, nil
 		}
 		// The log decides: guarded, our event can only be the direct successor.
-		next, readErr := c.successor(ctx, contract.StreamEvents, filter, d.after)
+		next, readErr := c.successor(ctx, contract.StreamEvents, contract.EventFilter(d.entity, d.id), d.after)
 		switch {
-		case readErr == nil && next.Header.Get(contract.HeaderEventID) == eventID:
+		case readErr == nil && next.Header.Get(contract.HeaderEventID) == m.Header.Get(contract.HeaderEventID):
 			return next.Seq, nil
 		case readErr == nil:
 			return 0, ErrConflict

@@ -120,18 +120,42 @@ func (c *Conn) Append(ctx context.Context, prev *contract.Operation, change cont
 	if prev != nil {
 		after = prev.Seq
 	}
-	next.Seq, err = c.append(ctx, draft{
-		entity: contract.EntityOperation, eventType: change.Type(), id: next.ID,
-		project: next.Project, traceparent: next.Traceparent, body: next, after: after,
-	})
+	next.Seq, err = c.append(ctx, draftOf(change, next, after))
 	return next, err
 }
 
-// Update loads an operation, appends the change that decide makes of it and
-// returns the operation after it; a nil change leaves it as it is. Where
-// another writer was first it loads and asks again, so decide must have no
-// effects of its own.
+// draftOf is the event of a change that makes an operation what it is next.
+func draftOf(change contract.Change, next contract.Operation, after uint64) draft {
+	return draft{
+		entity: contract.EntityOperation, eventType: change.Type(), id: next.ID,
+		project: next.Project, traceparent: next.Traceparent, body: next, after: after,
+	}
+}
+
+// Update appends the change that decide makes of an operation as it is now, and returns
+// the operation after it; a nil change leaves it as it is. Where another writer was
+// first it asks again, so decide must have no effects of its own.
 func (c *Conn) Update(ctx context.Context, id string, decide func(contract.Operation) (contract.Change, error)) (contract.Operation, error) {
+	if seen, ok := c.glanceAt(ctx, id); ok {
+		return c.Amend(ctx, seen, decide)
+	}
+	return c.update(ctx, id, decide)
+}
+
+// Amend is Update for who knows the operation as it was a moment ago, and so need not
+// read it. It may be behind the log, which only the guard can tell: what decide makes
+// of it counts only where that is stored.
+func (c *Conn) Amend(ctx context.Context, known contract.Operation, decide func(contract.Operation) (contract.Change, error)) (contract.Operation, error) {
+	if change, err := decide(known); err == nil && change != nil {
+		next, err := c.Append(ctx, &known, change)
+		if !errors.Is(err, ErrConflict) && !errors.Is(err, contract.ErrIllegal) {
+			return next, err
+		}
+	}
+	return c.update(ctx, known.ID, decide)
+}
+
+func (c *Conn) update(ctx context.Context, id string, decide func(contract.Operation) (contract.Change, error)) (contract.Operation, error) {
 	for {
 		op, err := c.Load(ctx, id)
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/testkit"
+	"github.com/orchard9/rdev/services/gateway"
 )
 
 // queue posts a piece of work, with more fields of its body where there are some.
@@ -239,6 +240,44 @@ func TestWorkWithAUniqueKeyIsThereOnce(t *testing.T) {
 	w.send(call{path: "/work/" + next.ID + "/cancel"}).operation(t, http.StatusOK)
 	if again := ask(w.url, "next"); again.ID != next.ID {
 		t.Errorf("the same request made %s, too", again.ID)
+	}
+}
+
+func TestManyItemsAreInTheLogInTheirOrder(t *testing.T) {
+	w := newWorld(t)
+	w.ready("shop")
+	items := make([]string, 40)
+	for i := range items {
+		items[i] = `{"kind":"test","project":"shop","argv":["true"]}`
+	}
+	items[20] = `{"kind":"test","project":"shop","argv":["true"],"unique_key":"nightly"}`
+	var outcome struct {
+		Items []struct{ Operation contract.Operation }
+	}
+	w.send(call{path: "/work/bulk", body: `{"items":[` + strings.Join(items, ",") + `]}`}).decode(t, http.StatusOK, &outcome)
+	before := uint64(0)
+	for i, item := range outcome.Items {
+		op, err := w.conn.Load(t.Context(), item.Operation.ID)
+		if err != nil || op.Seq <= before {
+			t.Fatalf("item %d is at %d, after %d: %v", i, op.Seq, before, err)
+		}
+		before = op.Seq
+	}
+}
+
+func TestItemsCountEachOtherAsWaiting(t *testing.T) {
+	w := newWorld(t)
+	w.ready("shop")
+	w.url = w.limited(gateway.Limits{ProjectQueueDepth: 3})
+	item := `{"kind":"test","project":"shop","argv":["true"]}`
+	var outcome struct {
+		Items []struct{ Error *contract.Error }
+	}
+	w.send(call{path: "/work/bulk", body: `{"items":[` + strings.Repeat(item+",", 4) + item + `]}`}).decode(t, http.StatusOK, &outcome)
+	for i, got := range outcome.Items {
+		if refused := got.Error != nil && got.Error.Code == contract.CodeRateLimited; refused != (i >= 3) {
+			t.Errorf("item %d: %+v", i, got.Error)
+		}
 	}
 }
 

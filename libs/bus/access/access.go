@@ -51,7 +51,7 @@ func Users() []User {
 func service(name string, more ...[]string) User {
 	u := User{
 		Name:      name,
-		Publish:   []string{msgGet(contract.StreamEvents), SubjectUserInfo},
+		Publish:   []string{msgGet(contract.StreamEvents), directGet(contract.StreamEvents), SubjectUserInfo},
 		Subscribe: []string{"_INBOX." + name + ".>", "$SRV.>", contract.ServiceSubject(name, "*")},
 	}
 	for _, some := range more {
@@ -87,7 +87,7 @@ func gatewayUser() User {
 			contract.Signal("*"), "rdev.cmd.*.*.*",
 			contract.ServiceSubject(contract.ServiceAudit, "*"),
 			contract.ServiceSubject(contract.ServiceExecutor, "*"), contract.ServiceSubject(contract.ServiceNotifier, "*"),
-			msgGet(contract.StreamOutput), directGet(contract.StreamEvents), directGet(contract.StreamOutput),
+			msgGet(contract.StreamOutput), directGet(contract.StreamOutput),
 			needsConsumer + contract.StreamEvents + ".*",
 			"$JS.API.CONSUMER.MSG.NEXT." + contract.StreamEvents + ".*",
 			"$JS.API.CONSUMER.DELETE." + contract.StreamEvents + ".*",
@@ -152,14 +152,14 @@ func auditUser() User {
 	return service(contract.ServiceAudit,
 		appends(contract.EntityOperation, "failed", "retrying"),
 		projects(contract.ConsumerAudit),
-		[]string{msgGet(contract.StreamCommands), directGet(contract.StreamEvents)})
+		[]string{msgGet(contract.StreamCommands)})
 }
 
 // notifierUser reads the log as it grows, and tells it what became of endpoints.
 func notifierUser() User {
 	u := service(contract.ServiceNotifier,
 		appends(contract.EntityWebhook, "*"),
-		[]string{directGet(contract.StreamEvents), streamInfo(contract.StreamEvents)})
+		[]string{streamInfo(contract.StreamEvents)})
 	u.Subscribe = append(u.Subscribe, contract.SubjectEventLive)
 	return u
 }

@@ -115,7 +115,7 @@ func (e *executors) carryOut(ctx context.Context, cmd contract.RunOperation) err
 	}
 	running := milliseconds(time.Since(op.CreatedAt))
 	attempt, zero := op.Attempt, 0
-	_, err = e.conn.Update(ctx, op.ID, func(op contract.Operation) (contract.Change, error) {
+	_, err = e.conn.Amend(ctx, op, func(op contract.Operation) (contract.Change, error) {
 		if op.Attempt != attempt || op.State.Ended() {
 			return nil, contract.ErrFenced
 		}

@@ -195,7 +195,7 @@ func (a *attempt) end(ctx context.Context, how ending) error {
 // conclude appends the terminal event, or that of another try.
 func (a *attempt) conclude(ctx context.Context, how ending) (contract.Operation, error) {
 	at := time.Now().UTC()
-	return a.Operations.Update(ctx, a.op.ID, func(now contract.Operation) (contract.Change, error) {
+	return a.Operations.Amend(ctx, a.op, func(now contract.Operation) (contract.Change, error) {
 		switch {
 		case now.Attempt != a.op.Attempt:
 			return nil, fmt.Errorf("attempt %d: %w", a.op.Attempt, contract.ErrFenced)

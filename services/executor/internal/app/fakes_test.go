@@ -118,6 +118,10 @@ func (w *world) Load(_ context.Context, id string) (contract.Operation, error) {
 	return w.op, w.loadErr
 }
 
+func (w *world) Amend(ctx context.Context, known contract.Operation, decide func(contract.Operation) (contract.Change, error)) (contract.Operation, error) {
+	return w.Update(ctx, known.ID, decide)
+}
+
 func (w *world) Update(_ context.Context, _ string, decide func(contract.Operation) (contract.Change, error)) (contract.Operation, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -23,6 +23,8 @@ type Operations interface {
 	// another writer was first it loads and asks again, so decide must have no
 	// effects of its own.
 	Update(ctx context.Context, id string, decide func(contract.Operation) (contract.Change, error)) (contract.Operation, error)
+	// Amend is Update for who knows the operation as it was a moment ago.
+	Amend(ctx context.Context, known contract.Operation, decide func(contract.Operation) (contract.Change, error)) (contract.Operation, error)
 }
 
 // Projects tells where commands may run.

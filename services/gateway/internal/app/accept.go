@@ -55,7 +55,7 @@ func (a *App) RunCommand(ctx context.Context, asker Asker, project string, kind 
 	return a.accept(ctx, asker, contract.Operation{
 		Kind: kind, Project: project, Lane: lane, Command: &cmd,
 	}, func(op *contract.Operation) error {
-		if err := a.requireRoom(lane, project); err != nil {
+		if err := a.requireRoom(lane, project, ahead{}); err != nil {
 			return err
 		}
 		return a.requireReady(ctx, op)
@@ -68,7 +68,7 @@ func (a *App) CreateProject(ctx context.Context, asker Asker, spec contract.Proj
 	return a.accept(ctx, asker, contract.Operation{
 		Kind: contract.KindProjectCreate, Project: spec.Slug, Lane: lane, Spec: &spec,
 	}, func(*contract.Operation) error {
-		if err := a.requireRoom(lane, spec.Slug); err != nil {
+		if err := a.requireRoom(lane, spec.Slug, ahead{}); err != nil {
 			return err
 		}
 		project, err := a.Projects.Project(ctx, spec.Slug)
@@ -104,15 +104,20 @@ func (a *App) Project(ctx context.Context, slug string) (contract.Project, error
 }
 
 // requireReady refuses a command whose project is not ready, or whose agent has no
-// budget left. It makes the limits of an agent those that its budgets leave.
+// budget left. It makes the limits of an agent those that its budgets leave. That a
+// project was deleted a moment ago is found by whoever carries the operation out.
 func (a *App) requireReady(ctx context.Context, op *contract.Operation) error {
+	withAgent := op.Command != nil && op.Command.Agent != nil
+	if !withAgent && a.Projects.ProjectWasReady(ctx, op.Project) {
+		return nil
+	}
 	project, err := a.Project(ctx, op.Project)
 	switch {
 	case err != nil:
 		return err
 	case project.State != contract.ProjectReady:
 		return &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("project %s is %s", op.Project, project.State)}
-	case op.Command != nil && op.Command.Agent != nil:
+	case withAgent:
 		command, agent := *op.Command, *op.Command.Agent // others may have them, too: as the build whose step it is
 		command.Agent, op.Command = &agent, &command
 		return a.Budgets.limit(&agent, project, op.Key)
@@ -124,36 +129,68 @@ func (a *App) requireReady(ctx context.Context, op *contract.Operation) error {
 // Every event of the operation carries it, the last one beside the result.
 const maxRequest = 320 << 10
 
-// accept appends the operation once allowed returns nil, which may change it: what was
-// asked for is told from other requests by what it was before. A request that comes
-// again with the same idempotency key meets the operation that it made, for as
-// long as the log is kept, whichever gateway it comes to.
+// wish is an operation that somebody asks for. allowed may change it: what was asked for
+// is told from other requests by what it was before.
+type wish struct {
+	asker   Asker
+	op      contract.Operation
+	allowed func(*contract.Operation) error
+}
+
+// accept appends the operation once allowed returns nil. A request that comes again with
+// the same idempotency key meets the operation that it made, for as long as the log is
+// kept, whichever gateway it comes to.
 func (a *App) accept(ctx context.Context, asker Asker, op contract.Operation, allowed func(*contract.Operation) error) (Accepted, error) {
-	request, err := encodeRequest(op)
+	all, errs := a.acceptAll(ctx, []*wish{{asker, op, allowed}})
+	return all[0], errs[0]
+}
+
+// acceptAll is accept for many, in their order. Each has an outcome of its own; nil has
+// none.
+func (a *App) acceptAll(ctx context.Context, wishes []*wish) ([]Accepted, []error) {
+	all, errs := make([]Accepted, len(wishes)), make([]error, len(wishes))
+	var operations []contract.Operation
+	var places []int // of the operations
+	for i, wish := range wishes {
+		if wish == nil {
+			continue
+		}
+		if errs[i] = wish.prepare(); errs[i] != nil {
+			continue
+		}
+		// What allowed the request before may be gone: the operation decides.
+		if refused := wish.allowed(&wish.op); refused != nil {
+			all[i], errs[i] = a.replay(ctx, wish.asker, wish.op, refused)
+			continue
+		}
+		operations, places = append(operations, wish.op), append(places, i)
+	}
+	created, refused := a.Operations.CreateAll(ctx, operations)
+	for n, i := range places {
+		if refused[n] != nil {
+			all[i], errs[i] = a.replay(ctx, wishes[i].asker, wishes[i].op, refused[n])
+			continue
+		}
+		all[i].Operation = a.asked(ctx, created[n])
+	}
+	return all, errs
+}
+
+// prepare makes the operation what it is in the log.
+func (w *wish) prepare() error {
+	request, err := encodeRequest(w.op)
 	if err != nil {
-		return Accepted{}, err
+		return err
 	}
 	if len(request) > maxRequest {
-		return Accepted{}, &contract.Error{
+		return &contract.Error{
 			Code:   contract.CodePayloadTooLarge,
 			Detail: fmt.Sprintf("the request takes %d bytes in the log, of %d that it may; put long texts into files", len(request), maxRequest),
 		}
 	}
-	op.ID, op.Actor, op.RequestHash, op.CreatedAt = asker.RequestID(), asker.Actor, hashOf(request), time.Now().UTC()
-	op.Traceparent, op.Key = asker.Traceparent, asker.Key
-	refused := allowed(&op)
-	if refused == nil {
-		created, err := a.Operations.Create(ctx, op)
-		if err == nil {
-			return Accepted{Operation: a.asked(ctx, created)}, nil
-		}
-		refused = err
-	}
-	// What allowed the request before may be gone: the operation decides.
-	if asker.IdempotencyKey == "" {
-		return Accepted{}, refused
-	}
-	return a.replay(ctx, asker, op, refused)
+	w.op.ID, w.op.Actor, w.op.RequestHash, w.op.CreatedAt = w.asker.RequestID(), w.asker.Actor, hashOf(request), time.Now().UTC()
+	w.op.Traceparent, w.op.Key = w.asker.Traceparent, w.asker.Key
+	return nil
 }
 
 // asked is a new operation once somebody was asked for its approval, where it needs
@@ -169,9 +206,12 @@ func (a *App) asked(ctx context.Context, op contract.Operation) contract.Operati
 	return op
 }
 
-// replay is the operation that the same request made before; without one it is
-// refused for the reason given.
+// replay is the operation that the same request made before; without one, or without an
+// idempotency key, it is refused for the reason given.
 func (a *App) replay(ctx context.Context, asker Asker, op contract.Operation, refused error) (Accepted, error) {
+	if asker.IdempotencyKey == "" {
+		return Accepted{}, refused
+	}
 	before, err := a.Operations.Load(ctx, op.ID)
 	switch {
 	case errors.Is(err, contract.ErrNotFound):

@@ -24,8 +24,23 @@ type Queue interface {
 	WaitingFor(lane contract.Lane, project string) int
 }
 
+// ahead are operations of a request that come before others of it, and are in no queue
+// yet.
+type ahead struct {
+	all int
+	of  map[string]int // projects
+}
+
+func (a *ahead) add(project string) {
+	if a.of == nil {
+		a.of = map[string]int{}
+	}
+	a.all++
+	a.of[project]++
+}
+
 // requireRoom refuses an operation with RATE_LIMITED where too many wait.
-func (a *App) requireRoom(lane contract.Lane, project string) error {
+func (a *App) requireRoom(lane contract.Lane, project string, before ahead) error {
 	refused := func(where string, most int) error {
 		return &contract.Error{
 			Code: contract.CodeRateLimited, RetryAfter: roomAgain,
@@ -33,9 +48,9 @@ func (a *App) requireRoom(lane contract.Lane, project string) error {
 		}
 	}
 	switch {
-	case a.Room.All > 0 && a.Queue.Waiting() >= a.Room.All:
+	case a.Room.All > 0 && a.Queue.Waiting()+before.all >= a.Room.All:
 		return refused("this installation", a.Room.All)
-	case a.Room.Project > 0 && a.Queue.WaitingFor(lane, project) >= a.Room.Project:
+	case a.Room.Project > 0 && a.Queue.WaitingFor(lane, project)+before.of[project] >= a.Room.Project:
 		return refused("project "+project, a.Room.Project)
 	}
 	return nil

@@ -10,6 +10,8 @@ import (
 // readyProjects are all there, and have a budget.
 type readyProjects struct{ budget contract.Budget }
 
+func (readyProjects) ProjectWasReady(context.Context, string) bool { return true }
+
 func (p readyProjects) Project(_ context.Context, slug string) (contract.Project, error) {
 	return contract.Project{Slug: slug, State: contract.ProjectReady, Budget: &p.budget}, nil
 }

@@ -15,7 +15,7 @@ func (a *App) RunBuild(ctx context.Context, asker Asker, project string, build c
 
 func (a *App) acceptBuild(ctx context.Context, asker Asker, project string, build contract.Build) (Accepted, error) {
 	return a.accept(ctx, asker, contract.Operation{Kind: contract.KindBuild, Project: project, Build: &build}, func(op *contract.Operation) error {
-		if err := a.requireRoom(contract.WorkLane(), project); err != nil {
+		if err := a.requireRoom(contract.WorkLane(), project, ahead{}); err != nil {
 			return err
 		}
 		return a.requireReady(ctx, op)

@@ -16,6 +16,8 @@ type Operations interface {
 	Load(ctx context.Context, id string) (contract.Operation, error)
 	// Create appends the first event of an operation, or returns ErrExists.
 	Create(ctx context.Context, op contract.Operation) (contract.Operation, error)
+	// CreateAll is Create for many, in their order. Each has an outcome of its own.
+	CreateAll(ctx context.Context, operations []contract.Operation) ([]contract.Operation, []error)
 	// Update loads the operation, appends the event that decide makes of it and
 	// returns the operation after it; a nil change leaves it as it is.
 	Update(ctx context.Context, id string, decide func(contract.Operation) (contract.Change, error)) (contract.Operation, error)
@@ -27,6 +29,9 @@ type Operations interface {
 type Projects interface {
 	// Project reads a project as it is now, or contract.ErrNotFound.
 	Project(ctx context.Context, slug string) (contract.Project, error)
+	// ProjectWasReady tells whether a project was ready a moment ago, which costs less.
+	// Where it says no, only Project can tell.
+	ProjectWasReady(ctx context.Context, slug string) bool
 }
 
 // Turns tells which work of a project was the last under a unique key, as far as this

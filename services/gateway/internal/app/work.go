@@ -27,19 +27,31 @@ func (a *App) RunWork(ctx context.Context, asker Asker, item WorkItem) (Accepted
 }
 
 func (a *App) acceptWork(ctx context.Context, asker Asker, item WorkItem) (Accepted, error) {
+	all, errs := a.acceptAll(ctx, []*wish{a.workWish(ctx, asker, item, &ahead{})})
+	return all[0], errs[0]
+}
+
+// workWish is a piece of work as it is asked for, after others of the same request.
+func (a *App) workWish(ctx context.Context, asker Asker, item WorkItem, before *ahead) *wish {
 	lane := contract.WorkLane()
-	return a.accept(ctx, asker, contract.Operation{
+	return &wish{asker, contract.Operation{
 		Kind: item.Kind, Project: item.Project, Lane: lane, Command: &item.Command, Work: &item.Work,
 	}, func(op *contract.Operation) error {
-		if err := a.requireRoom(lane, item.Project); err != nil {
+		if err := a.requireRoom(lane, item.Project, *before); err != nil {
 			return err
 		}
 		if delay := time.Duration(op.Work.Delay); delay > 0 {
 			work, at := *op.Work, op.CreatedAt.Add(delay)
 			work.RunAt, op.Work = &at, &work
 		}
-		return a.requireReady(ctx, op)
-	})
+		if before.of[item.Project] == 0 || op.Command.Agent != nil { // else the project was ready just now
+			if err := a.requireReady(ctx, op); err != nil {
+				return err
+			}
+		}
+		before.add(item.Project)
+		return nil
+	}}
 }
 
 // RunAllWork is RunWork for many items, in their order. Each has an outcome of its
@@ -47,6 +59,17 @@ func (a *App) acceptWork(ctx context.Context, asker Asker, item WorkItem) (Accep
 // that is made of it and of its place.
 func (a *App) RunAllWork(ctx context.Context, asker Asker, items []*WorkItem) ([]Accepted, []error) {
 	all, refused := make([]Accepted, len(items)), make([]error, len(items))
+	wishes, before := make([]*wish, len(items)), &ahead{}
+	grant := func() {
+		granted, errs := a.acceptAll(ctx, wishes)
+		for i, wish := range wishes {
+			if wish != nil {
+				all[i], refused[i] = granted[i], errs[i]
+			}
+		}
+		clear(wishes)
+		before = &ahead{}
+	}
 	for i, item := range items {
 		if item == nil {
 			continue
@@ -55,8 +78,14 @@ func (a *App) RunAllWork(ctx context.Context, asker Asker, items []*WorkItem) ([
 		if asker.IdempotencyKey != "" {
 			one.IdempotencyKey = asker.IdempotencyKey + "\x00" + strconv.Itoa(i)
 		}
-		all[i], refused[i] = a.RunWork(ctx, one, *item)
+		if item.Work.UniqueKey == "" {
+			wishes[i] = a.workWish(ctx, one, *item, before)
+			continue
+		}
+		grant() // what comes before it is before it in the log
+		all[i], refused[i] = a.runUnique(ctx, one, *item)
 	}
+	grant()
 	return all, refused
 }
 

@@ -19,11 +19,19 @@ type Gateway struct{ *bus.Conn }
 
 // Create implements app.Operations.
 func (g Gateway) Create(ctx context.Context, op contract.Operation) (contract.Operation, error) {
-	created, err := g.Append(ctx, nil, contract.OperationPending{Operation: op})
-	if errors.Is(err, bus.ErrConflict) {
-		return created, app.ErrExists
+	created, errs := g.CreateAll(ctx, []contract.Operation{op})
+	return created[0], errs[0]
+}
+
+// CreateAll implements app.Operations.
+func (g Gateway) CreateAll(ctx context.Context, operations []contract.Operation) ([]contract.Operation, []error) {
+	created, errs := g.Conn.CreateAll(ctx, operations)
+	for i, err := range errs {
+		if errors.Is(err, bus.ErrConflict) {
+			errs[i] = app.ErrExists
+		}
 	}
-	return created, err
+	return created, errs
 }
 
 // Offer implements app.Lanes.
