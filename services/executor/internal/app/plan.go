@@ -22,7 +22,7 @@ func planFor(op contract.Operation, home string) (p plan, problem string) {
 	case cmd.Shell != nil:
 		p.spec.Argv = cmd.Shell.Argv
 		if cmd.Shell.Script != "" {
-			p.spec.Argv = []string{"/bin/sh", "-c", cmd.Shell.Script}
+			p.spec.Argv = []string{"/bin/sh", shellFlags(op), cmd.Shell.Script}
 		}
 		p.newRelay = newTextRelay(judgeWork(op, judgeProgram))
 	case cmd.Git != nil:
@@ -65,6 +65,15 @@ func planFor(op contract.Operation, home string) (p plan, problem string) {
 		p.timeout = time.Duration(cmd.Timeout)
 	}
 	return p, ""
+}
+
+// shellFlags are those under which a script runs: that of a build's step ends with the
+// first command that fails.
+func shellFlags(op contract.Operation) string {
+	if op.Work != nil && op.Work.Step != nil {
+		return "-ec"
+	}
+	return "-c"
 }
 
 // gitScripts are what the verbs come down to. Every value is an argument of the

@@ -405,3 +405,17 @@ func TestExitCodesOfRdevsScriptsAreSaid(t *testing.T) {
 		})
 	}
 }
+
+func TestTheScriptOfAStepEndsWithItsFirstCommandThatFails(t *testing.T) {
+	for _, shell := range shells() {
+		cmd := contract.Command{Shell: &contract.Shell{Script: "echo one\ncat none\necho two"}}
+		code, stdout, _ := newSite(t, contract.Work{Step: &contract.StepOf{Build: "b", Step: "test"}}, cmd).run(shell)
+		if code == 0 || stdout != "one\n" {
+			t.Errorf("%s: as a step it exits with %d after %q", shell, code, stdout)
+		}
+		code, stdout, _ = newSite(t, contract.Work{}, cmd).run(shell)
+		if code != 0 || stdout != "one\ntwo\n" {
+			t.Errorf("%s: as work it exits with %d after %q", shell, code, stdout)
+		}
+	}
+}
