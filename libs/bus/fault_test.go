@@ -53,13 +53,13 @@ func TestAnAppendWhoseAcknowledgementIsLostHappensOnce(t *testing.T) {
 	}
 }
 
-func TestAcknowledgedAppendsOutliveRestartsAndComeOnce(t *testing.T) {
-	nodes := testkit.NATSNodes(t, 1, contract.DefaultLease())
-	ctx := within(t)
-	var appended [4][]contract.Operation
+// writeThroughRestarts has some writers write over and over while the server is restarted
+// three times.
+func writeThroughRestarts(ctx context.Context, t *testing.T, nodes *testkit.Nodes, writers int, write func(writer int, c *bus.Conn) error) {
+	t.Helper()
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	for i := range appended {
+	for i := range writers {
 		c := testkit.Connect(t, nodes.URL(), "gateway")
 		wg.Go(func() {
 			for running := true; running; {
@@ -68,15 +68,10 @@ func TestAcknowledgedAppendsOutliveRestartsAndComeOnce(t *testing.T) {
 					running = false
 				default:
 				}
-				op, err := c.Append(ctx, nil, pending("shop"))
-				if err == nil {
-					op, err = c.Append(ctx, &op, contract.OperationRunning{Attempt: 1, At: time.Now()})
-				}
-				if err != nil {
-					t.Errorf("append: %v", err)
+				if err := write(i, c); err != nil {
+					t.Errorf("write: %v", err)
 					return
 				}
-				appended[i] = append(appended[i], op)
 			}
 		})
 	}
@@ -90,6 +85,22 @@ func TestAcknowledgedAppendsOutliveRestartsAndComeOnce(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+func TestAcknowledgedAppendsOutliveRestartsAndComeOnce(t *testing.T) {
+	nodes := testkit.NATSNodes(t, 1, contract.DefaultLease())
+	ctx := within(t)
+	var appended [4][]contract.Operation
+	writeThroughRestarts(ctx, t, nodes, len(appended), func(i int, c *bus.Conn) error {
+		op, err := c.Append(ctx, nil, pending("shop"))
+		if err == nil {
+			op, err = c.Append(ctx, &op, contract.OperationRunning{Attempt: 1, At: time.Now()})
+		}
+		if err == nil {
+			appended[i] = append(appended[i], op)
+		}
+		return err
+	})
 
 	c := testkit.Connect(t, nodes.URL(), "test")
 	want := 0

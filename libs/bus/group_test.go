@@ -2,9 +2,7 @@ package bus_test
 
 import (
 	"errors"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
@@ -86,36 +84,14 @@ func TestGroupsOutliveRestartsAndComeOnce(t *testing.T) {
 	nodes := testkit.NATSNodes(t, 1, contract.DefaultLease())
 	ctx := within(t)
 	var created [3][]contract.Operation
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	for i := range created {
-		c := testkit.Connect(t, nodes.URL(), "gateway")
-		wg.Go(func() {
-			for running := true; running; {
-				select {
-				case <-stop:
-					running = false
-				default:
-				}
-				all, errs := c.CreateAll(ctx, grouped())
-				if err := errors.Join(errs...); err != nil {
-					t.Errorf("create: %v", err)
-					return
-				}
-				created[i] = append(created[i], all...)
-			}
-		})
-	}
-	for range 3 {
-		if err := nodes.Restart(ctx, 0, 200*time.Millisecond); err != nil {
-			t.Fatal(err)
+	writeThroughRestarts(ctx, t, nodes, len(created), func(i int, c *bus.Conn) error {
+		all, errs := c.CreateAll(ctx, grouped())
+		err := errors.Join(errs...)
+		if err == nil {
+			created[i] = append(created[i], all...)
 		}
-		if err := nodes.AwaitInSync(ctx); err != nil {
-			t.Fatal(err)
-		}
-	}
-	close(stop)
-	wg.Wait()
+		return err
+	})
 
 	c := testkit.Connect(t, nodes.URL(), "test")
 	want, places := 0, map[uint64]string{}

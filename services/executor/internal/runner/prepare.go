@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/orchard9/rdev/services/executor/internal/runner/store"
 	"github.com/orchard9/rdev/services/executor/internal/runner/wire"
@@ -22,22 +21,13 @@ var errNotPrepared = errors.New("nothing is prepared for the run, or it has star
 //	                      │  ▲  └──clean──▶ nothing     │  ▲
 //	                      └──┘ place                    └──┘ collect
 func prepare(ctx context.Context, c *call) (wire.Reply, error) {
-	for _, dir := range c.make {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return wire.Reply{}, fmt.Errorf("prepare run %s: %w", c.id, err)
-		}
-	}
-	release, err := c.root.Lock()
+	release, existing, err := enter(ctx, c, c.make)
 	if err != nil {
-		return wire.Reply{}, err
+		return wire.Reply{}, fmt.Errorf("prepare run %s: %w", c.id, err)
 	}
 	defer release()
-	if err := take(ctx, c, c.id); err != nil {
-		return wire.Reply{}, err
-	}
-	existing, err := replaceable(ctx, c)
-	if err != nil || existing {
-		return wire.Reply{Existing: existing}, err
+	if existing {
+		return wire.Reply{Existing: true}, nil
 	}
 	prepared, err := c.root.Prepared()
 	if err != nil || prepared == c.prepared() {

@@ -28,22 +28,13 @@ func start(ctx context.Context, c *call, stdin io.Reader) (wire.Reply, error) {
 	if err := json.NewDecoder(stdin).Decode(&spec); err != nil {
 		return wire.Reply{}, fmt.Errorf("%w: read specification: %w", errInvalid, err)
 	}
-	for _, dir := range spec.Make {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return wire.Reply{}, fmt.Errorf("start run %s: %w", c.id, err)
-		}
-	}
-	release, err := c.root.Lock()
+	release, existing, err := enter(ctx, c, spec.Make)
 	if err != nil {
-		return wire.Reply{}, err
+		return wire.Reply{}, fmt.Errorf("start run %s: %w", c.id, err)
 	}
 	defer release()
-	if err := take(ctx, c, c.id); err != nil {
-		return wire.Reply{}, err
-	}
-	existing, err := replaceable(ctx, c)
-	if err != nil || existing {
-		return wire.Reply{Existing: existing}, err
+	if existing {
+		return wire.Reply{Existing: true}, nil
 	}
 	if len(spec.Empty) > 0 {
 		prepared, err := c.root.Prepared()
@@ -61,6 +52,28 @@ func start(ctx context.Context, c *call, stdin io.Reader) (wire.Reply, error) {
 	defer run.Close()
 	defer alive.Close()
 	return wire.Reply{}, spawn(c, spec, alive)
+}
+
+// enter makes directories, and has the caller hold the workspace's lock, until release is
+// called, and its newest token. existing tells whether the run is there with that token;
+// what an older one started under the same ID is ended.
+func enter(ctx context.Context, c *call, dirs []string) (release func(), existing bool, err error) {
+	for _, dir := range dirs {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, false, err
+		}
+	}
+	if release, err = c.root.Lock(); err != nil {
+		return nil, false, err
+	}
+	if err = take(ctx, c, c.id); err == nil {
+		existing, err = replaceable(ctx, c)
+	}
+	if err != nil {
+		release()
+		return nil, false, err
+	}
+	return release, existing, nil
 }
 
 // forgetOthers removes what is kept of other runs, all of which have ended: whoever

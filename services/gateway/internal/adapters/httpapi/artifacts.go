@@ -58,16 +58,13 @@ func (h *handlers) listArtifacts(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// seenOperation is the operation in the path, which the request's key may see.
 func (h *handlers) seenOperation(r *http.Request) (contract.Operation, error) {
 	id, err := operationID(r)
 	if err != nil {
 		return contract.Operation{}, err
 	}
-	op, err := h.load(r.Context(), id)
-	if err != nil {
-		return op, err
-	}
-	return op, requireProject(passOf(r), op.Project)
+	return h.loadSeen(r.Context(), r, id)
 }
 
 // listBuildArtifacts lists those of all steps, in their order.

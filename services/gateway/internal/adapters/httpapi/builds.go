@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strconv"
 
@@ -114,14 +113,7 @@ func (h *handlers) loadBuild(ctx context.Context, r *http.Request) (contract.Ope
 	if !validate.IsID(id) {
 		return contract.Operation{}, app.NoBuild(id)
 	}
-	op, err := h.load(ctx, id)
-	if known, ok := errors.AsType[*contract.Error](err); ok && known.Code == contract.CodeNotFound || err == nil && op.Build == nil {
-		return op, app.NoBuild(id)
-	}
-	if err != nil {
-		return op, err
-	}
-	return op, requireProject(passOf(r), op.Project)
+	return h.loadSort(ctx, r, id, func(op contract.Operation) bool { return op.Build != nil }, app.NoBuild)
 }
 
 func (h *handlers) getBuild(w http.ResponseWriter, r *http.Request) error {

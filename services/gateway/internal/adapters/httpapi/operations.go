@@ -82,6 +82,27 @@ func (h *handlers) load(ctx context.Context, id string) (contract.Operation, err
 	return op, err
 }
 
+// loadSeen is load of an operation that the request's key may see.
+func (h *handlers) loadSeen(ctx context.Context, r *http.Request, id string) (contract.Operation, error) {
+	op, err := h.load(ctx, id)
+	if err != nil {
+		return op, err
+	}
+	return op, requireProject(passOf(r), op.Project)
+}
+
+// loadSort is loadSeen of operations of one sort. What is none of it is told by none.
+func (h *handlers) loadSort(ctx context.Context, r *http.Request, id string, is func(contract.Operation) bool, none func(id string) error) (contract.Operation, error) {
+	op, err := h.load(ctx, id)
+	if known, ok := errors.AsType[*contract.Error](err); ok && known.Code == contract.CodeNotFound || err == nil && !is(op) {
+		return op, none(id)
+	}
+	if err != nil {
+		return op, err
+	}
+	return op, requireProject(passOf(r), op.Project)
+}
+
 func (h *handlers) getOperation(w http.ResponseWriter, r *http.Request) error {
 	id, err := operationID(r)
 	if err != nil {
@@ -100,11 +121,8 @@ func (h *handlers) getOperation(w http.ResponseWriter, r *http.Request) error {
 		writeOperation(w, http.StatusOK, op)
 		return nil
 	}
-	op, err := h.load(ctx, id)
+	op, err := h.loadSeen(ctx, r, id)
 	if err != nil {
-		return err
-	}
-	if err := requireProject(passOf(r), op.Project); err != nil {
 		return err
 	}
 	writeOperation(w, http.StatusOK, h.awaitPreferred(w, r, op))

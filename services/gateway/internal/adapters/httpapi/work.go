@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -127,14 +126,7 @@ func (h *handlers) loadWork(ctx context.Context, r *http.Request) (contract.Oper
 	if !isOperationID(id) {
 		return contract.Operation{}, app.NoWork(id)
 	}
-	op, err := h.load(ctx, id)
-	if known, ok := errors.AsType[*contract.Error](err); ok && known.Code == contract.CodeNotFound || err == nil && op.Work == nil {
-		return op, app.NoWork(id)
-	}
-	if err != nil {
-		return op, err
-	}
-	return op, requireProject(passOf(r), op.Project)
+	return h.loadSort(ctx, r, id, func(op contract.Operation) bool { return op.Work != nil }, app.NoWork)
 }
 
 func (h *handlers) getWork(w http.ResponseWriter, r *http.Request) error {
