@@ -54,7 +54,7 @@ func addFiles(dir string, component templates.Component) (files map[string]templ
 			unread = fmt.Errorf("read %s: %w", name, err)
 		}
 		return text, err == nil
-	}, component.Kind, component.Name)
+	}, component)
 	if unread != nil || err != nil {
 		return nil, nil, errors.Join(unread, err)
 	}

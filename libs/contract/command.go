@@ -11,8 +11,15 @@ const (
 	KindGit           = "command.git"
 	KindAgent         = "command.agent"
 	KindProjectCreate = "project.create"
+	KindProjectChange = "project.change"
+	KindProjectRepair = "project.repair"
 	KindProjectDelete = "project.delete"
 )
+
+// ProjectKinds are the kinds of operations on projects.
+func ProjectKinds() []string {
+	return []string{KindProjectCreate, KindProjectChange, KindProjectRepair, KindProjectDelete}
+}
 
 // IsProject tells whether an operation of a kind makes or removes a project.
 func IsProject(kind string) bool { return strings.HasPrefix(kind, "project.") }

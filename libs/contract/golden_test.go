@@ -28,6 +28,7 @@ func goldens() map[string]any {
 		"command":    &contract.RunOperation{},
 		"agentevent": &contract.AgentEvent{},
 		"error":      &contract.Error{},
+		"pipeline":   &contract.Pipeline{},
 	}
 }
 

@@ -79,12 +79,13 @@ type Operation struct {
 	WaitsSince *time.Time `json:"waits_since,omitempty"`
 	Waited     Duration   `json:"waited,omitzero"`
 
-	Lane     Lane         `json:"lane"`
-	Executor string       `json:"executor,omitempty"` // instance of the current attempt
-	Command  *Command     `json:"command,omitempty"`  // for command.* and work.*
-	Work     *Work        `json:"work,omitempty"`     // for work.*
-	Build    *Build       `json:"build,omitempty"`    // for build.run
-	Spec     *ProjectSpec `json:"spec,omitempty"`     // for project.*
+	Lane     Lane           `json:"lane"`
+	Executor string         `json:"executor,omitempty"` // instance of the current attempt
+	Command  *Command       `json:"command,omitempty"`  // for command.* and work.*
+	Work     *Work          `json:"work,omitempty"`     // for work.*
+	Build    *Build         `json:"build,omitempty"`    // for build.run
+	Spec     *ProjectSpec   `json:"spec,omitempty"`     // for project.*
+	Change   *ProjectChange `json:"change,omitempty"`   // for project.change and project.delete
 
 	// Provisioning are the steps of project.*, once they are planned, and Undo why all
 	// that was made is removed again.

@@ -8,6 +8,7 @@ import (
 // ProjectState is where a project stands.
 //
 //	created ──▶ ready ──deleting──▶ deleting ──deleted──▶ deleted ──created──▶ ready
+//	abandoned ──────────────────────▶ deleting
 type ProjectState string
 
 // The states of a project.
@@ -20,18 +21,15 @@ const (
 // Types of the events of a project. Its state follows from the last one.
 const (
 	TypeProjectCreated  = "created"
+	TypeProjectChanged  = "changed"  // it is to have something else, or has it
 	TypeProjectBudgeted = "budgeted" // it has another budget, and is ready as before
 	TypeProjectRenewed  = "renewed"  // it is as before: the log would have forgotten it
 	TypeProjectDeleting = "deleting"
 	TypeProjectDeleted  = "deleted"
+	// TypeProjectAbandoned is of a project that could not be made, and of which something
+	// is left: another delete removes it.
+	TypeProjectAbandoned = "abandoned"
 )
-
-// ProjectSpec is what was asked of a project.
-type ProjectSpec struct {
-	Slug     string `json:"slug"`
-	Template string `json:"template"`
-	Database bool   `json:"database,omitempty"` // a database of its own
-}
 
 // Project is a namespace for work. Every event about it carries all of it.
 type Project struct {
@@ -45,6 +43,8 @@ type Project struct {
 	UpdatedAt time.Time    `json:"updated_at"`
 	Operation string       `json:"operation"` // that last changed it
 	Budget    *Budget      `json:"budget,omitempty"`
+	// Spec is what the project is to have, nil where it is older than this field.
+	Spec *ProjectSpec `json:"spec,omitempty"`
 	// Resources are what was made, or taken as it was, for the project: of one that is
 	// older than this field there is only a workspace.
 	Resources []Resource `json:"resources,omitempty"`
@@ -62,15 +62,6 @@ type Resource struct {
 	// External are the names and ids that it has where it is.
 	External map[string]string `json:"external,omitempty"`
 }
-
-// Names of resources, and what External has of them.
-const (
-	ResourceDatabase = "database"
-
-	ExternalDatabase = "database" // name of the database
-	ExternalRole     = "role"     // who owns what is in it
-	ExternalHost     = "host"     // where its server is, host:port or a directory with a socket
-)
 
 // Resource is the resource of a name, nil where the project has none.
 func (p Project) Resource(name string) *Resource {
@@ -94,8 +85,10 @@ func NextProject(prev *Project, eventType string, proposed Project) (Project, er
 	switch {
 	case eventType == TypeProjectCreated && (from == "" || from == ProjectDeleted):
 		next.State = ProjectReady
-	case eventType == TypeProjectBudgeted && from == ProjectReady:
+	case (eventType == TypeProjectBudgeted || eventType == TypeProjectChanged) && from == ProjectReady:
 		next.State = ProjectReady
+	case eventType == TypeProjectAbandoned && (from == "" || from == ProjectDeleted):
+		next.State = ProjectDeleting
 	case eventType == TypeProjectRenewed && (from == ProjectReady || from == ProjectDeleting):
 		next.State = from
 	case eventType == TypeProjectRenewed && from == "" && (proposed.State == ProjectReady || proposed.State == ProjectDeleting):

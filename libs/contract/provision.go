@@ -15,7 +15,7 @@ const TypeProvisioned = "provisioned"
 //
 //	planned ──made, or taken as it is──▶ applied
 //	   │                                    │
-//	   └──────────────the rest failed───────┴──▶ undone | left
+//	   └──removed, or the rest failed───────┴──▶ undone | left
 type ProvisionStep struct {
 	Name  string   `json:"name"`
 	Needs []string `json:"needs,omitempty"` // steps that come before it
@@ -38,6 +38,13 @@ type ProvisionAction string
 const (
 	ProvisionCreate ProvisionAction = "create"
 	ProvisionAdopt  ProvisionAction = "adopt" // it was there before, and stays whatever becomes of the rest
+	ProvisionWrite  ProvisionAction = "write" // into another step's, with which it goes
+	// ProvisionUpdate and ProvisionRotate are of what the project has: it is made again as
+	// it is to be, or gets another secret, and stays whatever becomes of the rest.
+	ProvisionUpdate ProvisionAction = "update"
+	ProvisionRotate ProvisionAction = "rotate"
+	ProvisionRemove ProvisionAction = "remove"
+	ProvisionKeep   ProvisionAction = "keep" // it stays, and is the project's no more
 )
 
 // ProvisionState is where a step stands.

@@ -40,6 +40,8 @@ const (
 	// its files are.
 	Volume    = "/workspace"
 	Workspace = Volume + "/project"
+	// Port is where a program of the project listens that its routes lead to.
+	Port = 8080
 )
 
 // NameOf names what belongs to a project: its StatefulSet, and so its pod.

@@ -7,18 +7,13 @@ import (
 	"strings"
 )
 
-// Add is the files that a component adds to a monorepo, or changes in it, by their paths with
-// slashes: its own, and the registers. existing reads a file of the monorepo, and tells whether
+// Add is the files that components add to a monorepo, or change in it, by their paths with
+// slashes: their own, and the registers. existing reads a file of the monorepo, and tells whether
 // it is there. Of a register only the part changes that names components; where that was
-// changed by hand, or where anything of the component is there already, nothing is added.
+// changed by hand, or where anything of a component is there already, nothing is added.
 //
 // Its error is a *contract.Error, CONFLICT, or a *validate.Errors with the field component.
-func Add(existing func(path string) ([]byte, bool), kind, name string) (map[string]File, error) {
-	return addAll(existing, []Component{{kind, name}})
-}
-
-// addAll is Add for some components, one after the other.
-func addAll(existing func(path string) ([]byte, bool), components []Component) (map[string]File, error) {
+func Add(existing func(path string) ([]byte, bool), components ...Component) (map[string]File, error) {
 	text, ok := existing(registerFile)
 	if !ok {
 		return nil, conflict("there is no %s: components are for projects of the template monorepo", registerFile)

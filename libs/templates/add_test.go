@@ -24,7 +24,7 @@ func add(files map[string]templates.File, component templates.Component) (map[st
 	return templates.Add(func(path string) ([]byte, bool) {
 		file, ok := files[path]
 		return file.Data, ok
-	}, component.Kind, component.Name)
+	}, component)
 }
 
 func TestTheOrderOfComponentsOfDifferentKindsDoesNotMatter(t *testing.T) {

@@ -109,10 +109,10 @@ func Render(template string, project Project) (map[string]File, error) {
 	if files[registerFile], err = (register{Name: project.Name, Module: d.Module}).file(); err != nil {
 		return nil, err
 	}
-	added, err := addAll(func(path string) ([]byte, bool) {
+	added, err := Add(func(path string) ([]byte, bool) {
 		file, ok := files[path]
 		return file.Data, ok
-	}, project.Components)
+	}, project.Components...)
 	if err != nil {
 		return nil, err
 	}

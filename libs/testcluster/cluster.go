@@ -14,8 +14,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/orchard9/rdev/libs/cache"
 	"github.com/orchard9/rdev/libs/testcluster/image"
-	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
 	"github.com/orchard9/rdev/libs/testcluster/internal/components"
 )
 

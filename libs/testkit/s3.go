@@ -84,17 +84,9 @@ func S3At(t testing.TB, address string) S3Server {
 // buildS3 has the go command tell where it keeps the program, which it builds where
 // it has none.
 func buildS3() (string, error) {
-	root, err := os.Getwd()
+	root, err := repository()
 	if err != nil {
 		return "", err
-	}
-	for ; ; root = filepath.Dir(root) {
-		if _, err := os.Stat(filepath.Join(root, "go.work")); err == nil {
-			break
-		}
-		if root == filepath.Dir(root) {
-			return "", errors.New("no go.work in the working directory or above")
-		}
 	}
 	var output, problem strings.Builder
 	cmd := exec.Command("nice", "-n", "5", "go", "tool", "-n", "versitygw")
@@ -104,4 +96,20 @@ func buildS3() (string, error) {
 		return "", fmt.Errorf("build the S3 server of the tests: %w\n%s", err, &problem)
 	}
 	return strings.TrimSpace(output.String()), nil
+}
+
+// repository is the directory with go.work.
+func repository() (string, error) {
+	root, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; root = filepath.Dir(root) {
+		if _, err := os.Stat(filepath.Join(root, "go.work")); err == nil {
+			return root, nil
+		}
+		if root == filepath.Dir(root) {
+			return "", errors.New("no go.work in the working directory or above")
+		}
+	}
 }

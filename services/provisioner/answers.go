@@ -20,6 +20,12 @@ func answer(ctx context.Context, conn *bus.Conn, a *app.App, v *app.Vault, log *
 	if err := errors.Join(
 		bus.Answer(requests, contract.VerbListProjects, a.ListProjects),
 		bus.Answer(requests, contract.VerbSetBudget, a.SetBudget),
+		bus.Answer(requests, contract.VerbListPipelines, a.ListPipelines),
+		bus.Answer(requests, contract.VerbGetPipeline, a.GetPipeline),
+		bus.Answer(requests, contract.VerbRunPipeline, a.RunPipeline),
+		bus.Answer(requests, contract.VerbRerunPipeline, a.RerunPipeline),
+		bus.Answer(requests, contract.VerbCancelPipeline, a.CancelPipeline),
+		bus.Answer(requests, contract.VerbPipelineLogs, a.PipelineLogs),
 		answerVault(requests, v, contract.VerbPutCredential, (*app.Vault).PutCredential),
 		answerVault(requests, v, contract.VerbDeleteCredential, (*app.Vault).DeleteCredential),
 		answerVault(requests, v, contract.VerbListCredentials, (*app.Vault).ListCredentials),

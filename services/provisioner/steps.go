@@ -28,10 +28,10 @@ func openDatabases(ctx context.Context, url string, pool *pgxpool.Pool) (app.Dat
 }
 
 // steps are all that a project may be made in. vault is nil where there is none.
-func steps(workspaces app.Workspaces, databases app.Databases, vault *app.Vault, credentials app.ProjectCredentials) []app.Step {
-	database := app.DatabaseStep{Databases: databases, Credentials: credentials}
-	if vault != nil {
-		database.Secrets = vault
+func steps(workspaces app.Workspaces, databases app.Databases, vault *app.Vault, credentials app.Credentials) []app.Step {
+	secrets := app.VaultSecrets{Vault: vault, Credentials: credentials}
+	return []app.Step{
+		app.WorkspaceStep{Workspaces: workspaces},
+		app.DatabaseStep{Databases: databases, Secrets: secrets},
 	}
-	return []app.Step{app.WorkspaceStep{Workspaces: workspaces}, database}
 }

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
+	"github.com/orchard9/rdev/libs/cache"
 )
 
 // config is an image's configuration as OCI and Docker write it.

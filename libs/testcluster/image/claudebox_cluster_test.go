@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orchard9/rdev/libs/cache"
 	"github.com/orchard9/rdev/libs/testcluster/image"
-	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
 	"github.com/orchard9/rdev/libs/testcluster/internal/components"
 )
 

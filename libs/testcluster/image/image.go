@@ -22,7 +22,7 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
+	"github.com/orchard9/rdev/libs/cache"
 )
 
 // Repository is the registry of the images' names. No such registry exists, so

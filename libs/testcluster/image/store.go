@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
+	"github.com/orchard9/rdev/libs/cache"
 )
 
 // store is the directory of the cache in which layers and archives are kept.

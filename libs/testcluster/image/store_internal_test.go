@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
+	"github.com/orchard9/rdev/libs/cache"
 )
 
 // one is a layer with one file.

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
+	"github.com/orchard9/rdev/libs/cache"
 )
 
 // CoreDNS returns the path of a static CoreDNS, built once from libs/tools/coredns

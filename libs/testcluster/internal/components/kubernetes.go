@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
+	"github.com/orchard9/rdev/libs/cache"
 )
 
 // kubernetes builds the Kubernetes binaries, once for a go.mod and go.sum of

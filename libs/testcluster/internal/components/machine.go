@@ -2,16 +2,13 @@ package components
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 
-	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
+	"github.com/orchard9/rdev/libs/cache"
+	"github.com/orchard9/rdev/libs/debian"
 )
 
 // wanted are the Debian packages of what is not Kubernetes.
@@ -32,19 +29,15 @@ func (c *Components) machine(ctx context.Context, dir string, log *slog.Logger) 
 	if len(missing) == 0 {
 		return nil
 	}
-	if _, err := exec.LookPath("apt-get"); err != nil {
-		return fmt.Errorf("the test cluster lacks %s: install %s (Debian's names) and start again",
-			strings.Join(missing, ", "), strings.Join(wanted(), " "))
-	}
-	release, err := os.ReadFile("/etc/debian_version")
+	release, err := debian.Name()
 	if err != nil {
-		return fmt.Errorf("find out which Debian this is: %w", err)
+		return fmt.Errorf("the test cluster lacks %s: install %s (Debian's names) and start again: %w",
+			strings.Join(missing, ", "), strings.Join(wanted(), " "), err)
 	}
-	major, _, _ := strings.Cut(strings.TrimSpace(string(release)), ".")
-	root := filepath.Join(dir, "debian-"+strings.ReplaceAll(major, "/", "-")+"-"+runtime.GOARCH)
+	root := filepath.Join(dir, release)
 	err = cache.Fill(ctx, root, func(partial string) error {
 		log.InfoContext(ctx, "fetching Debian packages, once", "packages", strings.Join(wanted(), " "), "into", root)
-		return fetch(ctx, partial)
+		return debian.Unpack(ctx, partial, append(wanted(), libraries()...)...)
 	})
 	if err != nil {
 		return fmt.Errorf("fetch %s (or apt-get install --no-install-recommends %s): %w",
@@ -78,47 +71,12 @@ func (c *Components) find(root string) (missing []string) {
 		}
 	}
 	c.CNI = filepath.Join(root, "usr/lib/cni")
-	c.Env = []string{"PATH=" + strings.Join([]string{
-		filepath.Join(root, "usr/bin"), filepath.Join(root, "usr/sbin"), "/usr/sbin", "/usr/bin", "/sbin", "/bin",
-	}, ":")}
+	var libraries bool
+	c.Env, libraries = debian.Env(root)
 	if root == "/" {
-		return missing
+		c.Env = c.Env[:1] // the machine's programs find their own
+	} else if !libraries {
+		missing = append(missing, "libraries")
 	}
-	libraries, err := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu*"))
-	if err != nil || len(libraries) == 0 {
-		return append(missing, "libraries")
-	}
-	c.Env = append(c.Env, "LD_LIBRARY_PATH="+strings.Join(libraries, ":"))
 	return missing
-}
-
-// fetch unpacks the packages into root. apt gets lists of its own, so that it
-// neither needs nor changes those of the machine.
-func fetch(ctx context.Context, root string) (err error) {
-	work := root + ".download"
-	if err := errors.Join(os.RemoveAll(work), os.MkdirAll(filepath.Join(work, "lists/partial"), 0o755)); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	apt := []string{
-		"-q", "-o", "Dir::State::Lists=" + work + "/lists", "-o", "Dir::Cache=" + work, "-o", "APT::Sandbox::User=root",
-	}
-	if _, err := run(ctx, work, nil, "apt-get", append(apt, "update")...); err != nil {
-		return err
-	}
-	download := append(apt, "download")
-	download = append(append(download, wanted()...), libraries()...)
-	if _, err := run(ctx, work, nil, "apt-get", download...); err != nil {
-		return err
-	}
-	packages, err := filepath.Glob(filepath.Join(work, "*.deb"))
-	if err != nil {
-		return err
-	}
-	for _, p := range packages {
-		if _, err := run(ctx, work, nil, "dpkg-deb", "-x", p, root); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -15,9 +16,15 @@ type App struct {
 	Operations  Operations
 	Projects    Projects
 	Open        OpenOperations
-	Steps       []Step // that a project may be made in
+	Steps       []Step   // that a project may be made in
+	Families    []Family // of those that there are many of
+	// Domain is what the hosts of projects are below, "" where there is none, and CheckHost
+	// says what is wrong with a host, "" where nothing is.
+	Domain      string
+	CheckHost   func(host string) string
 	Credentials ProjectCredentials
 	Files       Files
+	Pipelines   Pipelines // nil where the installation has no CI
 	View        View
 	Log         Log
 	Lease       contract.Lease
@@ -78,16 +85,21 @@ func (a *App) carryOut(ctx context.Context, op contract.Operation, w *watch) (*c
 	if failure := refuse(op); failure != nil {
 		return failure, nil
 	}
-	if op.Kind == contract.KindProjectDelete {
-		return a.deleteProject(ctx, op, w)
+	switch op.Kind {
+	case contract.KindProjectCreate:
+		return a.createProject(ctx, op, w)
+	case contract.KindProjectChange:
+		return a.changeProject(ctx, op, w)
+	case contract.KindProjectRepair:
+		return a.repairProject(ctx, op, w)
 	}
-	return a.createProject(ctx, op, w)
+	return a.deleteProject(ctx, op, w)
 }
 
 // refuse checks what the gateway checks too: the log has other writers.
 func refuse(op contract.Operation) *contract.Failure {
 	switch {
-	case op.Kind != contract.KindProjectCreate && op.Kind != contract.KindProjectDelete:
+	case !slices.Contains(contract.ProjectKinds(), op.Kind):
 		return contract.NewFailure(contract.ClassUser, "the provisioner has no %s", op.Kind)
 	case !domain.ValidSlug(op.Project):
 		return contract.NewFailure(contract.ClassUser, "%q is not the slug of a project: %s", op.Project, domain.SlugRule)

@@ -99,6 +99,13 @@ func (d *disk) Remove(ctx context.Context, _ string) error {
 	return d.work(ctx)
 }
 
+func (d *disk) Verify(context.Context, string) ([]string, error) {
+	if !d.there {
+		return []string{"it is missing"}, nil
+	}
+	return nil, nil
+}
+
 func (d *disk) work(ctx context.Context) error {
 	select {
 	case <-ctx.Done():

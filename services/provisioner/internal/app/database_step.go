@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 
@@ -20,9 +21,15 @@ type Databases interface {
 	// Create makes the database, or completes one that is there, lets its role in with
 	// the password, and with no other, and tries that.
 	Create(ctx context.Context, slug, password string) (Database, error)
+	// Rotate is Create of what is there already, and ends the sessions of the role.
+	Rotate(ctx context.Context, slug, password string) (Database, error)
 	// Drop ends all sessions of the role and removes it and the database. Nothing to
 	// remove is fine.
 	Drop(ctx context.Context, slug string) error
+	// Release takes the mark off the database and its role: they stay, as somebody else's.
+	Release(ctx context.Context, slug string) error
+	// Verify lists what is not as Create makes it, in words.
+	Verify(ctx context.Context, slug string) (differences []string, err error)
 }
 
 // Database is a project's database, and how its role reaches it.
@@ -33,18 +40,11 @@ type Database struct {
 	URL  string // has the password
 }
 
-// Secrets keeps what a step of a project makes in the vault.
-type Secrets interface {
-	// Keep sets the value of a credential of the project that an operation makes.
-	Keep(ctx context.Context, op contract.Operation, name, value string) error
-}
-
 // DatabaseStep makes a database for a project, and the credential DATABASE_URL. What is
 // there of it without a project is of an attempt that was given up.
 type DatabaseStep struct {
-	Databases   Databases // nil where the installation has none
-	Secrets     Secrets   // nil where there is no vault
-	Credentials ProjectCredentials
+	Databases Databases // nil where the installation has none
+	Secrets   Secrets
 }
 
 // Name implements Step.
@@ -54,34 +54,32 @@ func (DatabaseStep) Name() string { return contract.ResourceDatabase }
 func (DatabaseStep) Needs() []string { return nil }
 
 // Asked implements Optional.
-func (DatabaseStep) Asked(spec contract.ProjectSpec) bool { return spec.Database }
+func (DatabaseStep) Asked(_, target contract.ProjectSpec) bool { return target.Database }
 
 // Plan implements Step.
-func (s DatabaseStep) Plan(ctx context.Context, op contract.Operation) (contract.ProvisionAction, string, error) {
-	if err := s.available(); err != nil {
+func (s DatabaseStep) Plan(ctx context.Context, t Task) (contract.ProvisionAction, string, error) {
+	if err := cmp.Or(s.available(), s.Secrets.Available(DatabaseURL)); err != nil {
 		return "", "", err
 	}
-	if s.Secrets == nil {
-		return "", "", unavailable("there is no vault for " + DatabaseURL + ": set PROVISIONER_MASTER_KEY_FILE")
-	}
-	name, err := s.Databases.Plan(ctx, op.Project)
+	name, err := s.Databases.Plan(ctx, t.Slug)
 	return contract.ProvisionCreate, "database " + name, err
 }
 
 // Apply implements Step. Each time there is another password, for the one before may be
 // nowhere: the role has it before the vault.
-func (s DatabaseStep) Apply(ctx context.Context, op contract.Operation) (map[string]string, error) {
+func (s DatabaseStep) Apply(ctx context.Context, t Task) (map[string]string, error) {
 	if err := s.available(); err != nil {
 		return nil, err
 	}
-	if s.Secrets == nil {
-		return nil, unavailable("there is no vault any more")
+	create := s.Databases.Create
+	if t.Of(s.Name()) != nil {
+		create = s.Databases.Rotate
 	}
-	database, err := s.Databases.Create(ctx, op.Project, rand.Text())
+	database, err := create(ctx, t.Slug, rand.Text())
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Secrets.Keep(ctx, op, DatabaseURL, database.URL); err != nil {
+	if err := s.Secrets.Keep(ctx, t.Op, DatabaseURL, database.URL); err != nil {
 		return nil, err
 	}
 	return map[string]string{
@@ -89,26 +87,40 @@ func (s DatabaseStep) Apply(ctx context.Context, op contract.Operation) (map[str
 	}, nil
 }
 
-// Undo implements Step. A project that is not made has no other credential, and one that
-// is deleted needs none.
-func (s DatabaseStep) Undo(ctx context.Context, op contract.Operation) error {
+// Undo implements Step.
+func (s DatabaseStep) Undo(ctx context.Context, t Task) error {
 	if err := s.available(); err != nil {
 		return err
 	}
-	if err := s.Databases.Drop(ctx, op.Project); err != nil {
+	if err := s.Databases.Drop(ctx, t.Slug); err != nil {
 		return err
 	}
-	return s.Credentials.Forget(ctx, op.Project)
+	return s.Secrets.Drop(ctx, t.Slug, DatabaseURL)
+}
+
+// Release implements Releaser.
+func (s DatabaseStep) Release(ctx context.Context, t Task) error {
+	if err := s.available(); err != nil {
+		return err
+	}
+	return s.Databases.Release(ctx, t.Slug)
+}
+
+// Verify implements Step.
+func (s DatabaseStep) Verify(ctx context.Context, t Task) ([]string, error) {
+	if err := s.available(); err != nil {
+		return nil, err
+	}
+	differences, err := s.Databases.Verify(ctx, t.Slug)
+	if err != nil {
+		return nil, err
+	}
+	return missing(ctx, s.Secrets, differences, t.Slug, DatabaseURL)
 }
 
 func (s DatabaseStep) available() error {
 	if s.Databases == nil {
-		return unavailable("set PROVISIONER_PROJECTS_DATABASE_URL")
+		return unavailable("databases", "set PROVISIONER_PROJECTS_DATABASE_URL")
 	}
 	return nil
-}
-
-// unavailable is that there are no databases, and what to do.
-func unavailable(remedy string) error {
-	return &StepError{Failure: contract.NewFailure(contract.ClassUser, "databases are not available on this installation: %s", remedy)}
 }

@@ -32,6 +32,23 @@ func (s *shelf) Create(_ context.Context, _, password string) (app.Database, err
 	return app.Database{Name: "project_shop", Role: "role", Host: "db:5432", URL: "postgres://role:" + password + "@db/project_shop"}, s.fails
 }
 
+func (s *shelf) Rotate(ctx context.Context, slug, password string) (app.Database, error) {
+	*s.done = append(*s.done, "rotate")
+	return s.Create(ctx, slug, password)
+}
+
+func (s *shelf) Release(context.Context, string) error {
+	*s.done = append(*s.done, "release")
+	return s.fails
+}
+
+func (s *shelf) Verify(context.Context, string) ([]string, error) {
+	if !s.there {
+		return []string{"it is missing"}, s.foreign
+	}
+	return nil, s.foreign
+}
+
 func (s *shelf) Drop(context.Context, string) error {
 	*s.done = append(*s.done, "database")
 	if s.foreign == nil && s.fails == nil {
@@ -44,6 +61,7 @@ func (s *shelf) Drop(context.Context, string) error {
 type safe struct {
 	values map[string]string
 	fails  error
+	none   error
 }
 
 func (s *safe) Keep(_ context.Context, op contract.Operation, name, value string) error {
@@ -53,6 +71,27 @@ func (s *safe) Keep(_ context.Context, op contract.Operation, name, value string
 
 func (s *safe) Forget(context.Context, string) error {
 	clear(s.values)
+	return nil
+}
+
+func (s *safe) Available(string) error { return s.none }
+
+func (s *safe) Values(_ context.Context, slug string, names ...string) (map[string]string, error) {
+	all := map[string]string{}
+	for _, name := range names {
+		all[name] = s.values[slug+" "+name]
+	}
+	return all, nil
+}
+
+func (s *safe) Has(_ context.Context, slug, name string) (bool, error) {
+	return s.values[slug+" "+name] != "", nil
+}
+
+func (s *safe) Drop(_ context.Context, slug string, names ...string) error {
+	for _, name := range names {
+		delete(s.values, slug+" "+name)
+	}
 	return nil
 }
 
@@ -83,7 +122,7 @@ func withDatabases(kind string) *databases {
 	d.Credentials = d.safe
 	d.Steps = []app.Step{
 		app.WorkspaceStep{Workspaces: noted{d.disk, &d.done}},
-		app.DatabaseStep{Databases: d.shelf, Secrets: d.safe, Credentials: d.safe},
+		app.DatabaseStep{Databases: d.shelf, Secrets: d.safe},
 	}
 	op := d.log.operations["op"]
 	op.Spec.Database = kind == contract.KindProjectCreate
@@ -150,8 +189,8 @@ func TestADatabaseThatCannotBeHadIsSaidBeforeAnythingIsMade(t *testing.T) {
 			"database of shop: databases are not available on this installation: set PROVISIONER_PROJECTS_DATABASE_URL",
 		},
 		"no vault": {
-			func(_ *databases, s *app.DatabaseStep) { s.Secrets = nil },
-			"database of shop: databases are not available on this installation: there is no vault for DATABASE_URL: set PROVISIONER_MASTER_KEY_FILE",
+			func(_ *databases, s *app.DatabaseStep) { s.Secrets = app.VaultSecrets{} },
+			"database of shop: there is no vault for DATABASE_URL: set PROVISIONER_MASTER_KEY_FILE",
 		},
 		"somebody else's": {func(d *databases, _ *app.DatabaseStep) {
 			d.shelf.foreign = &app.StepError{Failure: contract.NewFailure(contract.ClassUser, "it is alice's")}
@@ -191,8 +230,11 @@ func TestADatabaseThatFailsLeavesNothing(t *testing.T) {
 				if left := strings.Contains(op.Failure.Message, "left, for it could not be removed: database project_shop"); left != wantLeft {
 					t.Errorf("it says %s", op.Failure.Message)
 				}
-				if d.shelf.there != wantLeft || d.disk.there && d.disk.fails == nil || len(d.safe.values) > 0 && !wantLeft || d.log.project != nil {
-					t.Errorf("there are %t, %t, %v, %+v", d.shelf.there, d.disk.there, d.safe.values, d.log.project)
+				if d.shelf.there != wantLeft || d.disk.there && d.disk.fails == nil || len(d.safe.values) > 0 && !wantLeft {
+					t.Errorf("there are %t, %t, %v", d.shelf.there, d.disk.there, d.safe.values)
+				}
+				if noted := d.log.project != nil && d.log.project.State == contract.ProjectDeleting; noted != strings.Contains(op.Failure.Message, "left,") {
+					t.Errorf("it says %s, and the project is %+v", op.Failure.Message, d.log.project)
 				}
 			})
 		})

@@ -25,6 +25,9 @@ func (a *App) deleteProject(ctx context.Context, op contract.Operation, w *watch
 	if err := w.next(ctx); err != nil {
 		return nil, err
 	}
+	if failure, err := a.keepable(ctx, op); failure != nil || err != nil {
+		return failure, err
+	}
 	project, failure, err := a.closeProject(ctx, op)
 	if err != nil || failure != nil || project.State == contract.ProjectDeleted {
 		return failure, err
@@ -35,7 +38,11 @@ func (a *App) deleteProject(ctx context.Context, op contract.Operation, w *watch
 	if err := w.next(ctx); err != nil {
 		return nil, err
 	}
-	if failure, err := a.removeResources(ctx, op, project, w); err != nil || failure != nil {
+	goal, failure := a.goalOf(op, &project)
+	if failure != nil {
+		return failure, nil
+	}
+	if failure, err := a.removeResources(ctx, op, goal, w); err != nil || failure != nil {
 		return failure, err
 	}
 	// From here on there is nothing left to save by a cancel. Credentials and files go
@@ -60,6 +67,16 @@ func (a *App) deleteProject(ctx context.Context, op contract.Operation, w *watch
 	return nil, nil
 }
 
+// keepable says why what is to stay cannot, while the project is as it was.
+func (a *App) keepable(ctx context.Context, op contract.Operation) (*contract.Failure, error) {
+	project, err := readProject(ctx, a.Projects, op.Project)
+	if err != nil || project == nil || project.Operation == op.ID {
+		return nil, err
+	}
+	_, failure := a.goalOf(op, project)
+	return failure, nil
+}
+
 // closeProject appends project.deleting in the name of the operation. The
 // project it returns is deleted where an earlier attempt got so far.
 func (a *App) closeProject(ctx context.Context, op contract.Operation) (contract.Project, *contract.Failure, error) {
@@ -79,6 +96,23 @@ func (a *App) closeProject(ctx context.Context, op contract.Operation) (contract
 		return project, nil, fmt.Errorf("close project %s: %w", op.Project, err)
 	}
 	return project, failure, nil
+}
+
+// removeResources removes all that a project has, but for what is to stay, and notes of each
+// what became of it.
+func (a *App) removeResources(ctx context.Context, op contract.Operation, g goal, w *watch) (*contract.Failure, error) {
+	s := a.saga(op, w, g)
+	if s.now == nil {
+		if failure, err := s.plan(ctx); failure != nil || err != nil {
+			return failure, err
+		}
+	}
+	for i, step := range s.now { // of an attempt of a version before
+		if step.Action == contract.ProvisionCreate && step.State == contract.ProvisionApplied {
+			s.now[i].Action, s.now[i].State = contract.ProvisionRemove, contract.ProvisionPlanned
+		}
+	}
+	return s.remove(ctx)
 }
 
 func changed(project contract.Project, op contract.Operation) contract.Project {

@@ -24,6 +24,8 @@ type Repositories interface {
 	// a file as it is at a commit; ok is false where there is none of that path.
 	Head(ctx context.Context, r Repository) (commit string, err error)
 	Read(ctx context.Context, r Repository, commit, path string) (data []byte, ok bool, err error)
+	// Committed is the commit of an operation, among the newest of the branch; "" for none.
+	Committed(ctx context.Context, r Repository, operation string) (commit string, err error)
 	// Commit writes files in one commit onto the branch, and returns it. Where the branch
 	// has a commit of that operation already it returns that. It is a *StepError that is
 	// retryable where the branch, or a file, is no longer as at c.Parent.
@@ -31,6 +33,9 @@ type Repositories interface {
 	// Remove takes back what Grant gave, and removes the repository where it is the
 	// project's own.
 	Remove(ctx context.Context, slug, adopt string) error
+	// Release takes the mark off the repository, and what Grant gave: it stays, as somebody
+	// else's, and can be adopted again.
+	Release(ctx context.Context, slug, adopt string) error
 	Verify(ctx context.Context, slug, adopt string) (differences []string, err error)
 }
 

@@ -47,11 +47,13 @@ type OpenOperations interface {
 // Workspaces keeps the directories that commands run in.
 type Workspaces interface {
 	// Create makes the workspace of a project, or finds the one that is there, and
-	// returns when it can be used. After an error nothing is left that it made.
+	// returns when it can be used. After an error nothing is left that was not there before.
 	Create(ctx context.Context, slug string) (Workspace, error)
 	// Remove removes the workspace and all else that is kept of the project,
 	// whatever its commands left there. Nothing to remove is fine.
 	Remove(ctx context.Context, slug string) error
+	// Verify lists what is missing of it, in words.
+	Verify(ctx context.Context, slug string) (differences []string, err error)
 }
 
 // Workspace is where the files of a project are.

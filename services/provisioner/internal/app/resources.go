@@ -1,61 +1,60 @@
 package app
 
 import (
-	"context"
-	"fmt"
-	"strings"
-	"time"
+	"slices"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// resources are what the steps have made, as the project keeps it for its end.
-func (s *saga) resources() (all []contract.Resource) {
+// resources are what the project has by now. What could not be removed is among them.
+func (s *saga) resources() []contract.Resource {
+	all := slices.Clone(s.goal.have)
 	for _, step := range s.now {
-		all = append(all, contract.Resource{Name: step.Name, Needs: step.Needs, Action: step.Action, What: step.What, External: step.External})
+		at := slices.IndexFunc(all, func(r contract.Resource) bool { return r.Name == step.Name })
+		made := step.State == contract.ProvisionApplied || step.State == contract.ProvisionLeft
+		switch {
+		case step.Action == contract.ProvisionWrite:
+		case toGo(step.Action):
+			if at >= 0 && step.State == contract.ProvisionUndone {
+				all = slices.Delete(all, at, at+1)
+			}
+		case made && at >= 0:
+			all[at].Needs, all[at].External = step.Needs, step.External
+		case made:
+			r := contract.Resource{Name: step.Name, Needs: step.Needs, Action: contract.ProvisionCreate, What: step.What, External: step.External}
+			if step.Action == contract.ProvisionAdopt {
+				r.Action = contract.ProvisionAdopt
+			}
+			all = append(all, r)
+		}
 	}
 	return all
 }
 
-// removeResources removes what was made for a project, and notes of each what became of
-// it. What is gone already is fine, and what was there before stays. Where something
-// cannot be removed the rest is, and the failure names it.
-func (a *App) removeResources(ctx context.Context, op contract.Operation, project contract.Project, w *watch) (*contract.Failure, error) {
-	s := a.saga(op, w)
-	if s.now == nil {
-		s.now = appliedSteps(project)
-		if err := s.record(ctx); err != nil {
-			return nil, err
-		}
+// resourcesOf are those of a project. One that was made before resources were noted has a
+// workspace.
+func resourcesOf(project contract.Project) []contract.Resource {
+	if len(project.Resources) > 0 || project.State == contract.ProjectDeleted {
+		return project.Resources
 	}
-	if err := s.removeAll(ctx); err != nil {
-		return nil, err
-	}
-	var failure *contract.Failure
-	var left []string
-	for _, step := range s.now {
-		if step.State == contract.ProvisionLeft {
-			failure = step.Failure
-			left = append(left, fmt.Sprintf("the %s was not removed: %s", step.What, step.Failure.Message))
-		}
-	}
-	if failure == nil {
-		return nil, nil
-	}
-	return contract.NewFailure(failure.Class, "%s", strings.Join(left, "; ")), nil
+	return []contract.Resource{{Name: WorkspaceStep{}.Name(), Action: contract.ProvisionCreate, What: workspaceOf(project.Slug)}}
 }
 
-// appliedSteps are the resources of a project as steps that were applied.
-func appliedSteps(project contract.Project) (all []contract.ProvisionStep) {
-	resources := project.Resources
-	if len(resources) == 0 { // it was made before resources were noted
-		resources = []contract.Resource{{Name: WorkspaceStep{}.Name(), Action: contract.ProvisionCreate, What: workspaceOf(project.Slug)}}
+// specOf is what a project is to have. One that was made before that was noted is to have
+// what it has.
+func specOf(project contract.Project) contract.ProjectSpec {
+	if project.Spec != nil {
+		return *project.Spec
 	}
-	for _, r := range resources {
-		all = append(all, contract.ProvisionStep{
-			Name: r.Name, Needs: r.Needs, Action: r.Action, What: r.What, External: r.External,
-			State: contract.ProvisionApplied, At: time.Now().UTC(),
-		})
+	return contract.ProjectSpec{
+		Slug: project.Slug, Template: project.Template, Database: project.Resource(contract.ResourceDatabase) != nil,
 	}
-	return all
+}
+
+// leftovers are what was made and could not be removed.
+func (s *saga) leftovers() []contract.Resource {
+	return slices.DeleteFunc(s.resources(), func(r contract.Resource) bool {
+		at := s.at(r.Name)
+		return at < 0 || s.now[at].State != contract.ProvisionLeft
+	})
 }

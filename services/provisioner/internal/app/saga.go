@@ -6,45 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
-
-// Step makes a part of a project, and removes it again. An attempt may die at any line:
-// so each of its methods may be called again, whatever became of the call before, and
-// what it makes has a mark by which it knows it.
-type Step interface {
-	Name() string
-	// Needs are the names of the steps that come before it.
-	Needs() []string
-	// Plan tells what is to be done, and what about: it changes nothing. What is there and
-	// is not to be touched is an error, as is what cannot be had at all.
-	Plan(ctx context.Context, op contract.Operation) (action contract.ProvisionAction, what string, err error)
-	// Apply makes it, or finds what a call before has made, and tells what it is called
-	// where it is.
-	Apply(ctx context.Context, op contract.Operation) (external map[string]string, err error)
-	// Undo removes what Apply made, or may have, also where another operation had it done.
-	// Where there is nothing that is fine.
-	Undo(ctx context.Context, op contract.Operation) error
-}
-
-// Optional is a Step that only the projects have which ask for it.
-type Optional interface {
-	Asked(spec contract.ProjectSpec) bool
-}
-
-// StepError is an error of a step that knows whose fault it is. Any other is the
-// infrastructure's, and the step is tried again.
-type StepError struct {
-	Failure *contract.Failure
-	// Final is true where the step has tried for as long as makes sense.
-	Final bool
-}
-
-// Error implements error.
-func (e *StepError) Error() string { return e.Failure.Message }
 
 const (
 	// stepTimeout bounds one try at one step.
@@ -62,25 +27,31 @@ type saga struct {
 	*App
 	op    contract.Operation
 	watch *watch
-	steps []Step // those that the operation asks for
+	goal  goal
 	// now is how far they are; this attempt alone writes it.
 	now  []contract.ProvisionStep
 	undo *contract.Failure
 }
 
-// saga is that of an operation, as the log has it.
-func (a *App) saga(op contract.Operation, w *watch) *saga {
-	s := &saga{App: a, op: op, watch: w, now: slices.Clone(op.Provisioning), undo: op.Undo}
-	for _, step := range a.Steps {
-		if optional, ok := step.(Optional); !ok || op.Spec != nil && optional.Asked(*op.Spec) {
-			s.steps = append(s.steps, step)
-		}
-	}
-	return s
+// goal is where an operation takes a project.
+type goal struct {
+	before contract.ProjectSpec // without a slug where there was no project
+	target contract.ProjectSpec // without a slug where there is to be none
+	have   []contract.Resource
+	// repair has all parts looked at, and made again where they differ.
+	repair bool
+	rotate []string // parts that get another secret
+	keep   []string // parts that stay where the project goes
 }
 
-// run takes the steps to their end. failure is why they were undone, and names what could
-// not be; errCancelled where that was a cancel, and nothing is left.
+// saga is that of an operation, as the log has it.
+func (a *App) saga(op contract.Operation, w *watch, g goal) *saga {
+	return &saga{App: a, op: op, watch: w, goal: g, now: slices.Clone(op.Provisioning), undo: op.Undo}
+}
+
+// run takes the steps to where all that is to be there is. failure is why they were
+// undone, and names what could not be; errCancelled where that was a cancel, and nothing
+// is left.
 func (s *saga) run(ctx context.Context) (failure *contract.Failure, err error) {
 	if s.now == nil {
 		if failure, err = s.plan(ctx); failure != nil || err != nil {
@@ -106,14 +77,29 @@ func (s *saga) abandon(ctx context.Context, why *contract.Failure) (*contract.Fa
 	return s.undoAll(ctx)
 }
 
-// external is what a step that was applied has where it is.
-func (s *saga) external(step string) map[string]string {
-	for _, now := range s.now {
-		if now.Name == step {
-			return now.External
-		}
+// external is what a part of the project has where it is.
+func (s *saga) external(name string) map[string]string {
+	if i := s.at(name); i >= 0 && s.now[i].External != nil {
+		return s.now[i].External
+	}
+	if resource := resourceOf(s.goal.have, name); resource != nil {
+		return resource.External
 	}
 	return nil
+}
+
+// at is where a step is among those of the operation, -1 where it is not.
+func (s *saga) at(name string) int {
+	return slices.IndexFunc(s.now, func(step contract.ProvisionStep) bool { return step.Name == name })
+}
+
+// task is what the steps are asked for. One that removes is asked for what was.
+func (s *saga) task() Task {
+	spec := s.goal.target
+	if spec.Slug == "" {
+		spec = s.goal.before
+	}
+	return Task{Op: s.op, Slug: s.op.Project, Spec: spec, of: s.external}
 }
 
 // record has the log know how far the steps are.
@@ -130,35 +116,6 @@ func (s *saga) record(ctx context.Context) error {
 	return nil
 }
 
-// plan asks all steps what they have to do. Where one of them cannot, nothing is made.
-func (s *saga) plan(ctx context.Context) (*contract.Failure, error) {
-	steps := make([]contract.ProvisionStep, len(s.steps))
-	failures := make([]*contract.Failure, len(s.steps))
-	var wg sync.WaitGroup
-	for i, step := range s.steps {
-		wg.Go(func() {
-			steps[i] = contract.ProvisionStep{Name: step.Name(), Needs: step.Needs(), State: contract.ProvisionPlanned}
-			failures[i] = s.try(ctx, func(ctx context.Context) (err error) {
-				steps[i].Action, steps[i].What, err = step.Plan(ctx, s.op)
-				return err
-			})
-			steps[i].At = time.Now().UTC()
-		})
-	}
-	wg.Wait()
-	if err := s.watch.next(ctx); err != nil {
-		return nil, err
-	}
-	for i, failure := range failures {
-		if failure != nil {
-			failure.Message = fmt.Sprintf("%s of %s: %s", s.steps[i].Name(), s.op.Project, failure.Message)
-			return failure, nil
-		}
-	}
-	s.now = steps
-	return nil, s.record(ctx)
-}
-
 // applied is what came of a step.
 type applied struct {
 	at       int
@@ -173,7 +130,7 @@ func (s *saga) apply(ctx context.Context) (failure *contract.Failure, _ error) {
 	begun, underway := map[int]bool{}, 0
 	for {
 		for i := range s.now {
-			if failure != nil || begun[i] || s.now[i].State != contract.ProvisionPlanned || !s.ready(s.now[i]) {
+			if failure != nil || begun[i] || !toApply(s.now[i]) || !s.ready(s.now[i]) {
 				continue
 			}
 			if err := s.watch.next(ctx); errors.Is(err, errCancelled) {
@@ -184,7 +141,8 @@ func (s *saga) apply(ctx context.Context) (failure *contract.Failure, _ error) {
 			}
 			begun[i] = true
 			underway++
-			go func() { results <- s.applyOne(ctx, i, s.now[i].Name) }()
+			name, task := s.now[i].Name, s.snapshot()
+			go func() { results <- s.applyOne(ctx, i, name, task) }()
 		}
 		if underway == 0 {
 			return failure, nil
@@ -204,33 +162,31 @@ func (s *saga) apply(ctx context.Context) (failure *contract.Failure, _ error) {
 	}
 }
 
-func (s *saga) applyOne(ctx context.Context, at int, name string) applied {
+// snapshot is a task that sees the parts as they are now: others are noted beside it.
+func (s *saga) snapshot() Task {
+	then := &saga{goal: s.goal, now: slices.Clone(s.now)}
+	task := s.task()
+	task.of = then.external
+	return task
+}
+
+func (s *saga) applyOne(ctx context.Context, at int, name string, task Task) applied {
 	result := applied{at: at}
-	result.failure = s.try(ctx, func(ctx context.Context) error {
+	result.failure = try(ctx, func(ctx context.Context) error {
 		step, err := s.step(name)
 		if err == nil {
-			result.external, err = step.Apply(ctx, s.op)
+			result.external, err = step.Apply(ctx, task)
 		}
 		return err
 	})
 	return result
 }
 
-// step is the one of a name. The log may have been written by another version.
-func (s *saga) step(name string) (Step, error) {
-	for _, step := range s.Steps {
-		if step.Name() == name {
-			return step, nil
-		}
-	}
-	return nil, &StepError{Failure: contract.NewFailure(contract.ClassUnknown, "this version of rdev has no step %q", name)}
-}
-
 // note sets what came of a step. One that failed stays planned: something of it may be there.
 func (s *saga) note(result applied) {
 	step := s.now[result.at]
 	if result.failure != nil {
-		result.failure.Message = fmt.Sprintf("the %s was not made: %s", step.What, result.failure.Message)
+		result.failure.Message = fmt.Sprintf("the %s was not %s: %s", step.What, done(step.Action), result.failure.Message)
 	}
 	step.Failure, step.At = result.failure, time.Now().UTC()
 	if result.failure == nil {
@@ -239,17 +195,47 @@ func (s *saga) note(result applied) {
 	s.now[result.at] = step
 }
 
+// done says in a word what an action has done.
+func done(action contract.ProvisionAction) string {
+	switch action {
+	case contract.ProvisionAdopt:
+		return "taken over"
+	case contract.ProvisionWrite:
+		return "written"
+	case contract.ProvisionUpdate:
+		return "updated"
+	case contract.ProvisionRotate:
+		return "given another secret"
+	case contract.ProvisionKeep:
+		return "kept"
+	case contract.ProvisionRemove:
+		return "removed"
+	case contract.ProvisionCreate:
+	}
+	return "made"
+}
+
 // ready tells whether all that a step needs is applied.
 func (s *saga) ready(step contract.ProvisionStep) bool {
 	return !slices.ContainsFunc(s.now, func(other contract.ProvisionStep) bool {
-		return slices.Contains(step.Needs, other.Name) && other.State != contract.ProvisionApplied
+		return slices.Contains(step.Needs, other.Name) && toApply(other)
 	})
+}
+
+// toApply tells whether a step is to be applied.
+func toApply(step contract.ProvisionStep) bool {
+	return step.State == contract.ProvisionPlanned && !toGo(step.Action)
+}
+
+// toGo tells whether an action ends a part of the project.
+func toGo(action contract.ProvisionAction) bool {
+	return action == contract.ProvisionRemove || action == contract.ProvisionKeep
 }
 
 // undoAll removes all that was made. The failure that it returns is why, and names what
 // is left.
 func (s *saga) undoAll(ctx context.Context) (*contract.Failure, error) {
-	if err := s.removeAll(ctx); err != nil {
+	if err := s.removeEach(ctx, toUndo); err != nil {
 		return nil, err
 	}
 	left := s.left()
@@ -263,21 +249,45 @@ func (s *saga) undoAll(ctx context.Context) (*contract.Failure, error) {
 	return &failure, nil
 }
 
-// removeAll removes all that was made, the last one first and those that need others
-// before them. What was there before stays.
-func (s *saga) removeAll(ctx context.Context) error {
-	for at, ok := s.toUndo(); ok; at, ok = s.toUndo() {
-		failure := s.try(ctx, func(ctx context.Context) error {
-			step, err := s.step(s.now[at].Name)
-			if err != nil {
-				return err
-			}
-			return step.Undo(ctx, s.op)
-		})
+// toUndo tells whether a step has made something, or may have, that was not there before.
+func toUndo(step contract.ProvisionStep) bool {
+	return step.Action == contract.ProvisionCreate && (step.State == contract.ProvisionPlanned || step.State == contract.ProvisionApplied)
+}
+
+// toRemove tells whether a step is to end what the project has.
+func toRemove(step contract.ProvisionStep) bool {
+	return toGo(step.Action) && step.State == contract.ProvisionPlanned
+}
+
+// remove ends what the project is not to have any more. Where something cannot be removed
+// the rest is, and the failure names it.
+func (s *saga) remove(ctx context.Context) (*contract.Failure, error) {
+	if err := s.removeEach(ctx, toRemove); err != nil {
+		return nil, err
+	}
+	var failure *contract.Failure
+	var left []string
+	for _, step := range s.now {
+		if step.State == contract.ProvisionLeft {
+			failure = step.Failure
+			left = append(left, fmt.Sprintf("the %s was not %s: %s", step.What, done(step.Action), step.Failure.Message))
+		}
+	}
+	if failure == nil {
+		return nil, nil
+	}
+	return contract.NewFailure(failure.Class, "%s", strings.Join(left, "; ")), nil
+}
+
+// removeEach removes, or lets go, what the steps have that open chooses: the last one
+// first, and those that need others before them.
+func (s *saga) removeEach(ctx context.Context, open func(contract.ProvisionStep) bool) error {
+	for at := s.last(open); at >= 0; at = s.last(open) {
+		step := s.now[at]
+		failure := try(ctx, func(ctx context.Context) error { return s.end(ctx, step) })
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		step := s.now[at]
 		step.State, step.At = contract.ProvisionUndone, time.Now().UTC()
 		if failure != nil {
 			step.State, step.Failure = contract.ProvisionLeft, failure
@@ -290,24 +300,37 @@ func (s *saga) removeAll(ctx context.Context) error {
 	return nil
 }
 
+// end ends the part that a step has made.
+func (s *saga) end(ctx context.Context, now contract.ProvisionStep) error {
+	step, err := s.step(now.Name)
+	if err != nil {
+		return err
+	}
+	if now.Action == contract.ProvisionKeep {
+		if releaser, ok := step.(Releaser); ok {
+			return releaser.Release(ctx, s.task())
+		}
+		return refusal("it cannot be kept")
+	}
+	return step.Undo(ctx, s.task())
+}
+
 // cancelledBy is why steps are undone after a cancel.
 func cancelledBy() *contract.Failure {
 	return contract.NewFailure(contract.ClassUser, "%s", errCancelled)
 }
 
-// toUndo is a step that is to be undone, and that none needs which is to be, too.
-func (s *saga) toUndo() (at int, ok bool) {
-	open := func(step contract.ProvisionStep) bool {
-		return step.Action == contract.ProvisionCreate && (step.State == contract.ProvisionPlanned || step.State == contract.ProvisionApplied)
-	}
-	for at = len(s.now) - 1; at >= 0; at-- {
+// last is the last of the steps that are open and that none needs which is, too; -1 where
+// none is open.
+func (s *saga) last(open func(contract.ProvisionStep) bool) int {
+	for at := len(s.now) - 1; at >= 0; at-- {
 		if step := s.now[at]; open(step) && !slices.ContainsFunc(s.now, func(other contract.ProvisionStep) bool {
 			return open(other) && slices.Contains(other.Needs, step.Name)
 		}) {
-			return at, true
+			return at
 		}
 	}
-	return 0, false
+	return -1
 }
 
 func (s *saga) left() (all []string) {
@@ -320,7 +343,7 @@ func (s *saga) left() (all []string) {
 }
 
 // try does one thing of a step, again where that may help.
-func (s *saga) try(ctx context.Context, do func(context.Context) error) *contract.Failure {
+func try(ctx context.Context, do func(context.Context) error) *contract.Failure {
 	pause := stepPause
 	for tries := 1; ; tries++ {
 		err := func() error {

@@ -57,7 +57,7 @@ type part struct {
 func (p part) Name() string    { return p.name }
 func (p part) Needs() []string { return p.needs }
 
-func (p part) Plan(context.Context, contract.Operation) (contract.ProvisionAction, string, error) {
+func (p part) Plan(context.Context, app.Task) (contract.ProvisionAction, string, error) {
 	if err := p.pass(); err != nil {
 		return "", "", err
 	}
@@ -67,7 +67,7 @@ func (p part) Plan(context.Context, contract.Operation) (contract.ProvisionActio
 	return contract.ProvisionCreate, "part " + p.name, nil
 }
 
-func (p part) Apply(context.Context, contract.Operation) (map[string]string, error) {
+func (p part) Apply(context.Context, app.Task) (map[string]string, error) {
 	if err := p.pass(); err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (p part) Apply(context.Context, contract.Operation) (map[string]string, err
 	return map[string]string{"id": p.name}, p.pass()
 }
 
-func (p part) Undo(context.Context, contract.Operation) error {
+func (p part) Undo(context.Context, app.Task) error {
 	if err := p.pass(); err != nil {
 		return err
 	}
@@ -105,6 +105,18 @@ func (p part) Undo(context.Context, contract.Operation) error {
 	p.order = append(p.order, "-"+p.name)
 	p.mu.Unlock()
 	return p.pass()
+}
+
+func (p part) Verify(context.Context, app.Task) ([]string, error) {
+	if err := p.pass(); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.there[p.name] {
+		return []string{"it is missing"}, nil
+	}
+	return nil, nil
 }
 
 // mortal is a log whose writer can die before and after each event.
@@ -173,7 +185,7 @@ func TestASagaThatIsKilledAtAnyBoundaryIsDoneOrUndone(t *testing.T) {
 		{name: "all is well", state: contract.Completed, there: "a b c d e f"},
 		{name: "a step fails", broken: "c", state: contract.Failed, there: "d", words: "the part c was not made: it is broken"},
 		{name: "the last step fails", broken: "e", state: contract.Failed, there: "d", words: "the part e was not made: it is broken"},
-		{name: "what cannot be removed is named", broken: "c", stuck: "b", state: contract.Failed, there: "b d", words: "the part c was not made: it is broken; left, for it could not be removed: part b"},
+		{name: "what cannot be removed is named", broken: "c", stuck: "b", state: contract.Failed, there: "b d", words: "the part c was not made: it is broken; left, for it could not be removed: part b; once that can be mended, `rdev projects repair shop` removes it"},
 		{name: "it is cancelled", cancel: true, state: contract.Cancelled, there: "d"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -273,12 +285,12 @@ type meeting struct {
 	met chan struct{}
 }
 
-func (m meeting) Apply(ctx context.Context, op contract.Operation) (map[string]string, error) {
+func (m meeting) Apply(ctx context.Context, t app.Task) (map[string]string, error) {
 	select {
 	case m.met <- struct{}{}:
 	case <-m.met:
 	}
-	return m.part.Apply(ctx, op)
+	return m.part.Apply(ctx, t)
 }
 
 func TestAStepIsTriedAgainWhereThatMayHelp(t *testing.T) {
@@ -301,11 +313,11 @@ type moody struct {
 	fails, tries int
 }
 
-func (m *moody) Apply(ctx context.Context, op contract.Operation) (map[string]string, error) {
+func (m *moody) Apply(ctx context.Context, t app.Task) (map[string]string, error) {
 	if m.tries++; m.tries <= m.fails {
 		return nil, fmt.Errorf("try %d: connection refused", m.tries)
 	}
-	return m.part.Apply(ctx, op)
+	return m.part.Apply(ctx, t)
 }
 
 func TestWhatCannotBePlannedMakesNothing(t *testing.T) {
@@ -324,6 +336,6 @@ func TestWhatCannotBePlannedMakesNothing(t *testing.T) {
 
 type taken struct{ part }
 
-func (taken) Plan(context.Context, contract.Operation) (contract.ProvisionAction, string, error) {
+func (taken) Plan(context.Context, app.Task) (contract.ProvisionAction, string, error) {
 	return "", "", &app.StepError{Failure: contract.NewFailure(contract.ClassUser, "it is somebody else's")}
 }

@@ -17,19 +17,19 @@ const (
 )
 
 // Name implements Step.
-func (WorkspaceStep) Name() string { return "workspace" }
+func (WorkspaceStep) Name() string { return contract.ResourceWorkspace }
 
 // Needs implements Step.
 func (WorkspaceStep) Needs() []string { return nil }
 
 // Plan implements Step.
-func (WorkspaceStep) Plan(_ context.Context, op contract.Operation) (contract.ProvisionAction, string, error) {
-	return contract.ProvisionCreate, workspaceOf(op.Project), nil
+func (WorkspaceStep) Plan(_ context.Context, t Task) (contract.ProvisionAction, string, error) {
+	return contract.ProvisionCreate, workspaceOf(t.Slug), nil
 }
 
 // Apply implements Step.
-func (s WorkspaceStep) Apply(ctx context.Context, op contract.Operation) (map[string]string, error) {
-	workspace, err := s.Workspaces.Create(ctx, op.Project)
+func (s WorkspaceStep) Apply(ctx context.Context, t Task) (map[string]string, error) {
+	workspace, err := s.Workspaces.Create(ctx, t.Slug)
 	if err != nil { // it has waited for as long as a pod may take
 		return nil, &StepError{Failure: contract.NewFailure(contract.ClassInfrastructure, "%v", err), Final: true}
 	}
@@ -37,8 +37,13 @@ func (s WorkspaceStep) Apply(ctx context.Context, op contract.Operation) (map[st
 }
 
 // Undo implements Step.
-func (s WorkspaceStep) Undo(ctx context.Context, op contract.Operation) error {
-	return s.Workspaces.Remove(ctx, op.Project)
+func (s WorkspaceStep) Undo(ctx context.Context, t Task) error {
+	return s.Workspaces.Remove(ctx, t.Slug)
+}
+
+// Verify implements Step.
+func (s WorkspaceStep) Verify(ctx context.Context, t Task) ([]string, error) {
+	return s.Workspaces.Verify(ctx, t.Slug)
 }
 
 // workspaceOf says in words what the workspace of a project is.

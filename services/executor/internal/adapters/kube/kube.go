@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/orchard9/rdev/libs/kube"
 	"github.com/orchard9/rdev/services/executor/internal/adapters/workspace"
 	"github.com/orchard9/rdev/services/executor/internal/app"
 	"github.com/orchard9/rdev/services/executor/internal/domain"
@@ -113,10 +115,19 @@ func (r *Runtime) Start(ctx context.Context, run domain.RunSpec) error {
 		return fmt.Errorf("start run %s: %w", run.ID, err)
 	}
 	return c.Start(ctx, run.RunRef, wire.Spec{
-		Argv: run.Argv, Workspace: run.Workspace, Dir: run.Dir, Env: dirs.Environment(r.config.Path, run.Env),
+		Argv: run.Argv, Workspace: run.Workspace, Dir: run.Dir, Env: dirs.Environment(r.config.Path, append(portOf(run.RunRef), run.Env...)),
 		Stdin: run.Stdin, KeepStdin: run.KeepStdin, Make: []string{run.Workspace, dirs.Home, dirs.Tmp}, Empty: r.Private(run.RunRef, dirs),
 		Confine: confine,
 	})
+}
+
+// portOf is the variable that tells a program the port that the routes of its project lead
+// to. To what runs on a worker none does.
+func portOf(ref domain.RunRef) []string {
+	if ref.Fresh {
+		return nil
+	}
+	return []string{"PORT=" + strconv.Itoa(kube.Port)}
 }
 
 // confinement is what a program is kept to: the files of the pod but for those of

@@ -54,7 +54,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	pod := &w.set.Spec.Template.Spec
-	pod.RuntimeClassName, pod.ImagePullSecrets = nil, nil
+	pod.RuntimeClassName, pod.ImagePullSecrets, pod.ServiceAccountName = nil, nil, ""
 	pod.Containers[0].Image, pod.Containers[0].ImagePullPolicy = box, corev1.PullNever
 	// Twenty of them fit on a small machine.
 	pod.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("64Mi")}

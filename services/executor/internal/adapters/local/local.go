@@ -84,12 +84,16 @@ func (r *Runtime) Start(ctx context.Context, run domain.RunSpec) error {
 	if err != nil {
 		return fmt.Errorf("start run %s: %w", run.ID, err)
 	}
+	port, err := portOf(run.RunRef)
+	if err != nil {
+		return err
+	}
 	c, err := r.Client(run.RunRef)
 	if err != nil {
 		return err
 	}
 	return c.Start(ctx, run.RunRef, wire.Spec{
-		Argv: run.Argv, Workspace: run.Workspace, Dir: run.Dir, Env: dirs.Environment(r.config.Path, run.Env),
+		Argv: run.Argv, Workspace: run.Workspace, Dir: run.Dir, Env: dirs.Environment(r.config.Path, append(port, run.Env...)),
 		Stdin: run.Stdin, KeepStdin: run.KeepStdin, Make: r.made(run, dirs), Empty: r.Private(run.RunRef, dirs),
 		SpoolLimit: r.config.SpoolLimit, Confine: r.confinement(run.Workspace, dirs),
 	})

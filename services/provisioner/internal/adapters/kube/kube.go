@@ -63,7 +63,7 @@ const cleanUp = 30 * time.Second
 var errForeign = errors.New("it is there already, and was not made by rdev")
 
 // Create implements app.Workspaces: it returns when the project's pod is ready,
-// or why it is not. Then nothing of it is left.
+// or why it is not. Then nothing of it is left that was not there before.
 func (w *Workspaces) Create(ctx context.Context, slug string) (app.Workspace, error) {
 	found, err := w.existing(ctx, slug)
 	if err != nil {
@@ -77,8 +77,11 @@ func (w *Workspaces) Create(ctx context.Context, slug string) (app.Workspace, er
 	if err = w.apply(ctx, slug); err == nil {
 		err = w.awaitReady(ctx, slug)
 	}
-	if err != nil {
+	switch {
+	case err != nil && found == nil:
 		return app.Workspace{}, w.withdraw(ctx, slug, err)
+	case err != nil: // it may have files
+		return app.Workspace{}, err
 	}
 	return app.Workspace{Path: kube.Workspace, Runtime: contract.RuntimeKube}, nil
 }

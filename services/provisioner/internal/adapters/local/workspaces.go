@@ -1,8 +1,11 @@
 // Package local keeps workspaces as directories of this machine:
 //
 //	<dir>/<slug>/workspace    where commands run
+//	<dir>/<slug>/port         the project's port, which the executor gives to commands as PORT
 //	<dir>/<slug>/…            what the executor keeps beside it
+//	<dir>/.routes/<host>      a link to the directory of the project that the host leads to
 //	<dir>/.trash/<slug>.<x>   on its way out
+//	<dir>/.lock               held while ports and hosts are given
 //
 // What commands leave in there is hostile: everything is reached through
 // os.Root, so no symbolic link leads outside.
@@ -30,26 +33,16 @@ const (
 )
 
 // Workspaces implements app.Workspaces.
-type Workspaces struct{ root *os.Root }
+type Workspaces struct{ directory }
 
 // Open keeps workspaces below a directory, which is made where it is missing.
 func Open(dir string) (*Workspaces, error) {
-	dir, err := filepath.Abs(dir)
+	opened, err := openDirectory(dir)
 	if err != nil {
 		return nil, fmt.Errorf("workspaces: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("workspaces: %w", err)
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, fmt.Errorf("workspaces: %w", err)
-	}
-	return &Workspaces{root: root}, nil
+	return &Workspaces{opened}, nil
 }
-
-// Close gives the directory back.
-func (w *Workspaces) Close() error { return w.root.Close() }
 
 // Create implements app.Workspaces.
 func (w *Workspaces) Create(_ context.Context, slug string) (app.Workspace, error) {
@@ -61,6 +54,9 @@ func (w *Workspaces) Create(_ context.Context, slug string) (app.Workspace, erro
 		if err := makeDir(w.root, dir); err != nil {
 			return app.Workspace{}, fmt.Errorf("create workspace %s: %w", slug, err)
 		}
+	}
+	if _, err := w.givePort(slug); err != nil {
+		return app.Workspace{}, fmt.Errorf("create workspace %s: %w", slug, err)
 	}
 	return app.Workspace{Path: filepath.Join(w.root.Name(), name), Runtime: contract.RuntimeLocal}, nil
 }
@@ -81,7 +77,8 @@ func makeDir(root *os.Root, name string) error {
 }
 
 // Remove implements app.Workspaces. The project is first moved aside, so that
-// its slug is free at once, and a remover that hangs cannot meet a new project.
+// its slug and its port are free at once, and a remover that hangs cannot meet a
+// new project.
 func (w *Workspaces) Remove(ctx context.Context, slug string) error {
 	if !domain.ValidSlug(slug) {
 		return fmt.Errorf("remove workspace %q: not a slug", slug)
@@ -94,6 +91,9 @@ func (w *Workspaces) Remove(ctx context.Context, slug string) error {
 		return fmt.Errorf("remove workspace %s: %w", slug, err)
 	}
 	defer trash.Close()
+	if err := w.forgetHosts(slug); err != nil {
+		return fmt.Errorf("remove workspace %s: %w", slug, err)
+	}
 	if err := w.moveAside(slug); err != nil {
 		return fmt.Errorf("remove workspace %s: %w", slug, err)
 	}

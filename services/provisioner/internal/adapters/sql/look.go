@@ -3,6 +3,7 @@ package sql
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/provisioner/internal/app"
@@ -15,8 +16,8 @@ type found struct {
 }
 
 // look finds out what there is of a name, and whose it is: an error where that is not this
-// project's, as a whole.
-func (c *session) look(ctx context.Context, name, mark string) (found, error) {
+// project's, as a whole. Its mark may be one of others, too.
+func (c *session) look(ctx context.Context, name, mark string, others ...string) (found, error) {
 	var f found
 	query := `select (select ` + c.dialect.roleMark(mark) + ` from pg_roles where rolname = $1),
 		(select pg_get_userbyid(datdba)::text from pg_database where datname = $1),
@@ -24,10 +25,11 @@ func (c *session) look(ctx context.Context, name, mark string) (found, error) {
 	if err := c.read(ctx, query, []any{name}, &f.roleMark, &f.owner, &f.database); err != nil {
 		return f, fmt.Errorf("look for %s: %w", name, err)
 	}
+	marks := append([]string{mark}, others...)
 	switch {
-	case f.database != nil && *f.database != mark && !f.halfMade(c.user, mark):
+	case f.database != nil && !slices.Contains(marks, *f.database) && !f.halfMade(c.user, mark):
 		return f, foreign("a database %s is there, and is not this installation's: it is of the role %s, and its comment is %q", name, *f.owner, *f.database)
-	case f.roleMark != nil && *f.roleMark != mark:
+	case f.roleMark != nil && !slices.Contains(marks, *f.roleMark):
 		return f, foreign("a role %s is there, and is not this installation's: its comment is %q", name, *f.roleMark)
 	}
 	return f, nil

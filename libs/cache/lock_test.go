@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orchard9/rdev/libs/testcluster/internal/cache"
+	"github.com/orchard9/rdev/libs/cache"
 )
 
 func TestWaitingForALockEndsWithTheContext(t *testing.T) {

@@ -1,6 +1,6 @@
-// Package cache keeps what is dear to make from one test to the next, also for
-// tests that run at the same time in other processes. What has its name there is
-// complete: it is made beside it, and renamed.
+// Package cache keeps what is dear to make, as programs that tests need, from one
+// process to the next, also for processes that run at the same time. What has its name
+// there is complete: it is made beside it, and renamed.
 package cache
 
 import (

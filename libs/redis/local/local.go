@@ -1,0 +1,143 @@
+// Package local supervises a Redis server of our own on this machine: the caches behind
+// `rdev up`. It starts the server that the machine has, and sees to it that it ends with us.
+// What is in it does not outlive it, but for its users.
+//
+//	Options.Dir/
+//	├── lock        held while somebody supervises this directory
+//	├── password    of the user rdev, who may do everything, 0600
+//	├── port        of the loopback interface, from the first start on
+//	├── redis.log   what the server said since its last start
+//	└── users.acl   the users, with digests of their passwords, 0600
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/orchard9/rdev/libs/cache"
+)
+
+// Admin is the user that the URL names.
+const Admin = "rdev"
+
+// ErrInUse says that another process, or this one, already supervises the directory.
+var ErrInUse = errors.New("the directory is in use")
+
+// startTimeout bounds the start.
+const startTimeout = 20 * time.Second
+
+// Options say which server to start, and where it keeps what it has to.
+type Options struct {
+	Dir     string  // made if missing
+	Program Program // as Find has it
+	// Memory is the most that all caches take together, as Redis writes it; 256mb where
+	// empty. What was not used for the longest time goes then.
+	Memory string
+	// Log receives the supervisor's own messages; the server's go to redis.log. Default: none.
+	Log *slog.Logger
+}
+
+// Server is a Redis server that answers.
+type Server struct {
+	*Process
+
+	url url.URL
+}
+
+// URL is how its administrator connects. It contains the password.
+func (s *Server) URL() string { return s.url.String() }
+
+// Start starts a server, and returns once it answers. ctx bounds the start, not the life of
+// the server, which ends by Stop or with this process. A directory that is supervised
+// already is refused with ErrInUse.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("local Redis: %w", err)
+	}
+	held, err := cache.TryLock(filepath.Join(o.Dir, "lock"))
+	if errors.Is(err, cache.ErrLocked) {
+		return nil, fmt.Errorf("local Redis: %w: %s", ErrInUse, o.Dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("local Redis: %w", err)
+	}
+	server, err := startLocked(ctx, o, held)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("local Redis: %w", err), held.Close())
+	}
+	return server, nil
+}
+
+// startLocked has the end of the process give back the lock, where there is one.
+func startLocked(ctx context.Context, o Options, held *os.File) (*Server, error) {
+	dir := directory(o.Dir)
+	password, err := dir.password()
+	if err != nil {
+		return nil, err
+	}
+	port, err := dir.port(ctx)
+	if err != nil {
+		return nil, err
+	}
+	server := &Server{url: url.URL{Scheme: "redis", User: url.UserPassword(Admin, password), Host: "127.0.0.1:" + port}}
+	if err := server.evict(ctx); err != nil {
+		return nil, fmt.Errorf("%w; it is the port of the file %s, which the credentials of projects name", err, filepath.Join(o.Dir, "port"))
+	}
+	if err := dir.writeUsers(password); err != nil {
+		return nil, err
+	}
+	memory := o.Memory
+	if memory == "" {
+		memory = "256mb"
+	}
+	log := filepath.Join(o.Dir, "redis.log")
+	server.Process, err = Run(o.Program, log, "--bind", "127.0.0.1", "--port", port, "--dir", o.Dir, "--aclfile", dir.users(),
+		"--databases", "1", "--save", "", "--appendonly", "no", "--maxmemory", memory, "--maxmemory-policy", "allkeys-lru",
+		// The largest value: SETRANGE takes no more at once.
+		"--proto-max-bulk-len", "32mb")
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		<-server.Done()
+		select {
+		case <-server.stopping:
+		default:
+			o.Log.Error("the server of caches ended by itself", "error", server.ended, "output", tail(log))
+		}
+		_ = held.Close()
+	}()
+	if err := server.awaitReady(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("the server does not answer: %w: %s", err, tail(log)), server.Stop(ctx))
+	}
+	o.Log.Info("server of caches started", "program", o.Program.Path, "dir", o.Dir, "port", port)
+	return server, nil
+}
+
+// awaitReady returns once the server answers to its administrator.
+func (s *Server) awaitReady(ctx context.Context) error {
+	for {
+		_, err := s.ask(ctx, "PING")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-s.Done():
+			return errors.New("it ended during its start")
+		case <-ctx.Done():
+			return err
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
