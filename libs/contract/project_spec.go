@@ -69,7 +69,7 @@ const (
 	ResourceRepository = "repository"
 	ResourceAccess     = "access" // to the repository
 	ResourceCI         = "ci"
-	ResourceTemplate   = "template"  // its files in the repository
+	ResourceTemplate   = "template"   // its files in the repository
 	ResourceComponents = "components" // files of those that were added later
 	ResourceDatabase   = "database"
 	ResourceCache      = "cache"
@@ -93,7 +93,11 @@ const (
 	ExternalHost     = "host"   // where its server is, host:port or a directory with a socket
 )
 
-// Requests about projects, which the provisioner answers.
+// Verbs that the provisioner answers; the comments name request and reply.
+const (
+	VerbPlanProject  = "plan_project"  // PlanProject → ProjectPlan
+	VerbDriftProject = "drift_project" // ProjectDrift → ProjectDifferences
+)
 
 // PlanProject asks what an operation on a project would do.
 type PlanProject struct {

@@ -22,8 +22,10 @@ type ProvisionStep struct {
 	// Action is what is to be done.
 	Action ProvisionAction `json:"action"`
 	// What says in words what it is about, as "workspace /srv/shop".
-	What  string         `json:"what"`
-	State ProvisionState `json:"state"`
+	What string `json:"what"`
+	// Differences are why it is to be made again, in words.
+	Differences []string       `json:"differences,omitempty"`
+	State       ProvisionState `json:"state"`
 	// External are the names and ids that it has where it is, once it is applied.
 	External map[string]string `json:"external,omitempty"`
 	// Failure is why it was not applied, or why it is left.

@@ -168,12 +168,16 @@ func TestABadProjectIsRefused(t *testing.T) {
 		`{"slug":"a.b"}`: "slug", `{"slug":"*"}`: "slug", `{"slug":">"}`: "slug", `{"slug":"a b"}`: "slug", `{"slug":"../x"}`: "slug",
 		`{"slug":"a\u0000"}`: "slug", `{"slug":"a\n"}`: "slug", `{"slug":"ä"}`: "slug", `{"slug":"` + strings.Repeat("a", 41) + `"}`: "slug",
 		`{"slug":1}`: "slug", `{"slug":"a","template":"x"}`: "template", `{"slug":"a","owner":"me"}`: "owner",
-		`{"slug":"a","components":["web"],"domains":["a.example"],"database":true,"cache":true}`: "components domains cache",
+		`{"slug":"a","components":["web"]}`: "components", `{"slug":"a","template":"monorepo","components":[{"kind":"web","name":"x"}]}`: "components[0]",
+		`{"slug":"a","template":"go-api","components":[{"kind":"service","name":"x"}]}`: "components", `{"slug":"a","template":"go-api","values":{"x":"y"}}`: "x",
+		`{"slug":"a","domains":["*.example.com","a.example.com","api","10.0.0.1"]}`: "domains[0] domains[2] domains[3]",
+		`{"slug":"a","repository":{"adopt":"../x"}}`: "repository.adopt", `{"slug":"a","repository":{"adopt":"x/y","keep":true}}`: "keep",
+		`{"slug":"a","template":"go-api","repository":{"adopt":"x/y"}}`: "template",
 	} {
 		w.send(call{path: "/projects", body: body}).problem(t, http.StatusBadRequest, contract.CodeInvalidRequest, strings.Fields(fields)...)
 	}
 	// A parameter that is not known would change what is asked for.
-	w.send(call{path: "/projects?dry_run=true", body: `{"slug":"a"}`}).problem(t, http.StatusBadRequest, contract.CodeInvalidRequest, "dry_run")
+	w.send(call{path: "/projects?dry=true", body: `{"slug":"a"}`}).problem(t, http.StatusBadRequest, contract.CodeInvalidRequest, "dry")
 	if after := w.stored(); after != before {
 		t.Errorf("%d events were stored", after-before)
 	}

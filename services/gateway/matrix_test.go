@@ -22,9 +22,29 @@ var allowed = map[string]string{
 	"GET /projects":                                            "projects:read",
 	"GET /projects/{project}":                                  "projects:read",
 	"DELETE /projects/{project}":                               "projects:write",
+	"POST /projects/{project}/repair":                          "projects:write",
+	"GET /projects/{project}/drift":                            "projects:read",
+	"GET /projects/{project}/domains":                          "projects:read",
+	"POST /projects/{project}/domains":                         "projects:write",
+	"DELETE /projects/{project}/domains/{host}":                "projects:write",
+	"GET /projects/{project}/components":                       "projects:read",
+	"POST /projects/{project}/components":                      "projects:write",
+	"POST /projects/{project}/database":                        "projects:write",
+	"DELETE /projects/{project}/database":                      "projects:write",
+	"POST /projects/{project}/database/rotate":                 "projects:write",
+	"POST /projects/{project}/cache":                           "projects:write",
+	"DELETE /projects/{project}/cache":                         "projects:write",
+	"POST /projects/{project}/cache/rotate":                    "projects:write",
+	"POST /projects/{project}/repository/rotate":               "projects:write",
 	"GET /projects/{project}/budget":                           "projects:read",
 	"PUT /projects/{project}/budget":                           "budgets:write",
 	"POST /projects/{project}/commands":                        "commands:run",
+	"GET /projects/{project}/pipelines":                        "projects:read",
+	"POST /projects/{project}/pipelines":                       "projects:write",
+	"GET /projects/{project}/pipelines/{pipeline}":             "projects:read",
+	"POST /projects/{project}/pipelines/{pipeline}/cancel":     "projects:write",
+	"POST /projects/{project}/pipelines/{pipeline}/rerun":      "projects:write",
+	"GET /projects/{project}/pipelines/{pipeline}/logs/{step}": "projects:read",
 	"GET /operations":                                          "operations:read",
 	"GET /operations/{id}":                                     "operations:read",
 	"POST /operations/{id}/cancel":                             "operations:cancel",
@@ -117,8 +137,11 @@ func matrixWorld(t *testing.T) (w *world, ask func(route, key string, header map
 		contract.VerbEnableWebhook, contract.VerbTestWebhook, contract.VerbRedeliver)
 	absent(contract.ServiceAudit, contract.VerbListOperations, contract.VerbGetOperation, contract.VerbOperationHistory)
 	absent(contract.ServiceExecutor, contract.VerbAgents)
-	absent(contract.ServiceProvisioner, contract.VerbListProjects, contract.VerbListCredentials, contract.VerbDeleteCredential, contract.VerbRotateMaster, contract.VerbSetBudget)
-	fill := strings.NewReplacer("{project}", "shop", "{id}", op.ID, "{work}", work.ID, "{build}", build.ID, "{worker}", "none", "{webhook}", webhook, "{delivery}", "e1", "{key}", unknownID, "{approval}", contract.ApprovalStart, "{name}", "TOKEN", "{template}", "default")
+	absent(contract.ServiceProvisioner, contract.VerbListProjects, contract.VerbListCredentials, contract.VerbDeleteCredential, contract.VerbRotateMaster, contract.VerbSetBudget,
+		contract.VerbPlanProject, contract.VerbDriftProject)
+	absent(contract.ServiceProvisioner, contract.VerbListPipelines, contract.VerbGetPipeline, contract.VerbRunPipeline, contract.VerbRerunPipeline,
+		contract.VerbCancelPipeline, contract.VerbPipelineLogs)
+	fill := strings.NewReplacer("{project}", "shop", "{id}", op.ID, "{work}", work.ID, "{build}", build.ID, "{worker}", "none", "{webhook}", webhook, "{delivery}", "e1", "{key}", unknownID, "{approval}", contract.ApprovalStart, "{name}", "TOKEN", "{host}", "shop.example.com", "{template}", "default", "{pipeline}", "7", "{step}", "3")
 	return w, func(route, key string, header map[string]string) answer {
 		method, path, _ := strings.Cut(route, " ")
 		return w.peek(call{method: method, path: fill.Replace(path), key: key, body: "{", header: header})

@@ -20,6 +20,8 @@ func answer(ctx context.Context, conn *bus.Conn, a *app.App, v *app.Vault, log *
 	if err := errors.Join(
 		bus.Answer(requests, contract.VerbListProjects, a.ListProjects),
 		bus.Answer(requests, contract.VerbSetBudget, a.SetBudget),
+		bus.Answer(requests, contract.VerbPlanProject, a.PlanProject),
+		bus.Answer(requests, contract.VerbDriftProject, a.Drift),
 		bus.Answer(requests, contract.VerbListPipelines, a.ListPipelines),
 		bus.Answer(requests, contract.VerbGetPipeline, a.GetPipeline),
 		bus.Answer(requests, contract.VerbRunPipeline, a.RunPipeline),

@@ -115,7 +115,9 @@ func gatewayUser() User {
 func vault() []string {
 	var all []string
 	for _, verb := range []string{
-		contract.VerbListProjects, contract.VerbSetBudget, contract.VerbPutCredential, contract.VerbDeleteCredential, contract.VerbListCredentials, contract.VerbRotateMaster,
+		contract.VerbListProjects, contract.VerbSetBudget, contract.VerbPlanProject, contract.VerbDriftProject,
+		contract.VerbPutCredential, contract.VerbDeleteCredential, contract.VerbListCredentials, contract.VerbRotateMaster,
+		contract.VerbListPipelines, contract.VerbGetPipeline, contract.VerbRunPipeline, contract.VerbRerunPipeline, contract.VerbCancelPipeline, contract.VerbPipelineLogs,
 	} {
 		all = append(all, contract.ServiceSubject(contract.ServiceProvisioner, verb))
 	}

@@ -82,13 +82,44 @@ func (a *App) CreateProject(ctx context.Context, asker Asker, spec contract.Proj
 	})
 }
 
-// DeleteProject accepts the end of a project and all that is in it, however much
-// waits: it makes room.
-func (a *App) DeleteProject(ctx context.Context, asker Asker, slug string) (Accepted, error) {
+// ChangeProject accepts a change of what a project is to have.
+func (a *App) ChangeProject(ctx context.Context, asker Asker, slug string, change contract.ProjectChange) (Accepted, error) {
+	lane := contract.ProjectLane(slug)
 	return a.accept(ctx, asker, contract.Operation{
+		Kind: contract.KindProjectChange, Project: slug, Lane: lane, Change: &change,
+	}, func(op *contract.Operation) error {
+		if err := a.requireRoom(lane, slug, ahead{}); err != nil {
+			return err
+		}
+		return a.requireReady(ctx, op)
+	})
+}
+
+// RepairProject accepts a repair of a project that is there, or of which something is.
+func (a *App) RepairProject(ctx context.Context, asker Asker, slug string) (Accepted, error) {
+	lane := contract.ProjectLane(slug)
+	return a.accept(ctx, asker, contract.Operation{
+		Kind: contract.KindProjectRepair, Project: slug, Lane: lane,
+	}, func(*contract.Operation) error {
+		if err := a.requireRoom(lane, slug, ahead{}); err != nil {
+			return err
+		}
+		_, err := a.Project(ctx, slug)
+		return err
+	})
+}
+
+// DeleteProject accepts the end of a project and all that is in it, but for what is to be
+// kept, however much waits: it makes room.
+func (a *App) DeleteProject(ctx context.Context, asker Asker, slug string, keep []string) (Accepted, error) {
+	op := contract.Operation{
 		Kind: contract.KindProjectDelete, Project: slug, Lane: contract.ProjectLane(slug),
 		Spec: &contract.ProjectSpec{Slug: slug},
-	}, func(*contract.Operation) error {
+	}
+	if len(keep) > 0 {
+		op.Change = &contract.ProjectChange{Keep: keep}
+	}
+	return a.accept(ctx, asker, op, func(*contract.Operation) error {
 		_, err := a.Project(ctx, slug)
 		return err
 	})
@@ -248,9 +279,10 @@ func encodeRequest(op contract.Operation) ([]byte, error) {
 		Kind, Project string
 		Command       *contract.Command
 		Spec          *contract.ProjectSpec
-		Work          *contract.Work  `json:",omitempty"`
-		Build         *contract.Build `json:",omitempty"`
-	}{op.Kind, op.Project, op.Command, op.Spec, op.Work, op.Build})
+		Work          *contract.Work          `json:",omitempty"`
+		Build         *contract.Build         `json:",omitempty"`
+		Change        *contract.ProjectChange `json:",omitempty"`
+	}{op.Kind, op.Project, op.Command, op.Spec, op.Work, op.Build, op.Change})
 	if err != nil {
 		return nil, fmt.Errorf("encode request: %w", err)
 	}

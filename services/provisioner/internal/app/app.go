@@ -13,11 +13,11 @@ import (
 
 // App carries out the commands of the provisioner.
 type App struct {
-	Operations  Operations
-	Projects    Projects
-	Open        OpenOperations
-	Steps       []Step   // that a project may be made in
-	Families    []Family // of those that there are many of
+	Operations Operations
+	Projects   Projects
+	Open       OpenOperations
+	Steps      []Step   // that a project may be made in
+	Families   []Family // of those that there are many of
 	// Domain is what the hosts of projects are below, "" where there is none, and CheckHost
 	// says what is wrong with a host, "" where nothing is.
 	Domain      string

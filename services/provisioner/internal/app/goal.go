@@ -66,11 +66,13 @@ func (a *App) asked(op contract.Operation) (contract.ProjectSpec, error) {
 func (a *App) addDomains(spec *contract.ProjectSpec, domains []contract.Domain) error {
 	spec.Domains = slices.Clone(spec.Domains)
 	for _, domain := range domains {
-		if domain.Host == "" && a.Domain == "" {
-			continue // it would have one if there were any
-		}
+		own := domain.Host == ""
 		var err error
-		if domain.Host, err = a.host(spec.Slug, domain.Host); err != nil {
+		domain.Host, err = a.host(spec.Slug, domain.Host)
+		switch {
+		case own && err != nil:
+			continue // it would have one, if there were a domain, or if its slug were not reserved
+		case err != nil:
 			return err
 		}
 		if spec.Domain(domain.Host) != nil {

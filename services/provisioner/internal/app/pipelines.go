@@ -89,16 +89,6 @@ func (a *App) ListPipelines(ctx context.Context, request contract.ListPipelines)
 	return list, nil
 }
 
-// RerunPipeline starts a pipeline of a project once more, each time that it is asked to.
-func (a *App) RerunPipeline(ctx context.Context, request contract.GetPipeline) (contract.Pipeline, error) {
-	of, err := a.ciOf(ctx, request.Project)
-	if err != nil {
-		return contract.Pipeline{}, err
-	}
-	pipeline, err := a.Pipelines.Rerun(ctx, of, request.Number)
-	return pipeline, ofCI(err, pipelineOf(request.Project, request.Number))
-}
-
 // CancelPipeline ends a pipeline. Asking again changes nothing; one that has ended
 // otherwise is a CONFLICT.
 func (a *App) CancelPipeline(ctx context.Context, request contract.GetPipeline) (contract.Pipeline, error) {

@@ -37,7 +37,9 @@ func (s *saga) survey(ctx context.Context) []contract.ProvisionStep {
 		if todo[i] == nil {
 			continue
 		}
-		wg.Go(func() { steps[i].Failure = try(ctx, func(ctx context.Context) error { return todo[i](ctx, &steps[i]) }) })
+		wg.Go(func() {
+			steps[i].Failure = try(ctx, func(ctx context.Context) error { return todo[i](ctx, &steps[i]) })
+		})
 	}
 	wg.Wait()
 	return slices.DeleteFunc(steps, func(step contract.ProvisionStep) bool { return step.Action == "" && step.Failure == nil })
@@ -119,7 +121,7 @@ func (s *saga) lookNew(step Step) look {
 func (s *saga) lookAgain(step Step) look {
 	return func(ctx context.Context, now *contract.ProvisionStep) error {
 		differences, err := step.Verify(ctx, s.task())
-		if len(differences) > 0 {
+		if now.Differences = differences; len(differences) > 0 {
 			now.Action = contract.ProvisionUpdate
 		}
 		return err

@@ -28,19 +28,34 @@ func (a *App) RunPipeline(ctx context.Context, request contract.RunPipeline) (co
 	if err := checkPipeline(request); err != nil {
 		return contract.PipelineStarted{}, err
 	}
-	project, err := readProject(ctx, a.Projects, request.Project)
-	if err != nil {
-		return contract.PipelineStarted{}, err
-	}
-	if project != nil && project.State == contract.ProjectDeleting {
-		return contract.PipelineStarted{}, &contract.Error{Code: contract.CodeConflict, Detail: "project " + request.Project + " is being deleted"}
-	}
-	of, err := a.ciOf(ctx, request.Project)
+	of, err := a.ciToStart(ctx, request.Project)
 	if err != nil {
 		return contract.PipelineStarted{}, err
 	}
 	started, err := a.Pipelines.Run(ctx, of, request)
 	return started, ofCI(err, "CI of project "+request.Project)
+}
+
+// RerunPipeline starts a pipeline of a project once more, each time that it is asked to.
+func (a *App) RerunPipeline(ctx context.Context, request contract.GetPipeline) (contract.Pipeline, error) {
+	of, err := a.ciToStart(ctx, request.Project)
+	if err != nil {
+		return contract.Pipeline{}, err
+	}
+	pipeline, err := a.Pipelines.Rerun(ctx, of, request.Number)
+	return pipeline, ofCI(err, pipelineOf(request.Project, request.Number))
+}
+
+// ciToStart is ciOf of a project in which something may be started.
+func (a *App) ciToStart(ctx context.Context, slug string) (CIOf, error) {
+	project, err := readProject(ctx, a.Projects, slug)
+	if err != nil {
+		return CIOf{}, err
+	}
+	if project != nil && project.State == contract.ProjectDeleting {
+		return CIOf{}, &contract.Error{Code: contract.CodeConflict, Detail: "project " + slug + " is being deleted"}
+	}
+	return a.ciOf(ctx, slug)
 }
 
 func checkPipeline(request contract.RunPipeline) error {

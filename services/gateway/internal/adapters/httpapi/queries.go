@@ -20,9 +20,12 @@ type Queries interface {
 	OperationHistory(ctx context.Context, query contract.GetOperationHistory) (contract.OperationHistory, error)
 	Projects(ctx context.Context, list contract.ListProjects) (contract.ProjectList, error)
 	SetBudget(ctx context.Context, set contract.SetBudget) (contract.Project, error)
+	PlanProject(ctx context.Context, request contract.PlanProject) (contract.ProjectPlan, error)
+	DriftProject(ctx context.Context, request contract.ProjectDrift) (contract.ProjectDifferences, error)
 	Agents(ctx context.Context) (contract.AgentList, error)
 	Webhooks
 	Credentials
+	Pipelines
 }
 
 func (h *handlers) listOperations(w http.ResponseWriter, r *http.Request) error {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/orchard9/rdev/libs/api"
+	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/gateway/internal/domain"
 )
 
@@ -28,17 +29,38 @@ type route struct {
 func (h *handlers) routes() []route {
 	const (
 		get, put, post, patch, del = http.MethodGet, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete
-		fast, standard             = api.TimeoutFastLookup, api.TimeoutStandard
+		fast, lookup, standard     = api.TimeoutFastLookup, api.TimeoutLookup, api.TimeoutStandard
 	)
+	dry, yes, no := []string{"dry_run"}, true, false
 	return []route{
 		// What may wait for the end of an operation sets its own deadlines: see accept.
-		{post, "/projects", domain.ProjectsWrite, 0, h.createProject, nil},
+		{post, "/projects", domain.ProjectsWrite, 0, h.createProject, dry},
 		{get, "/projects", domain.ProjectsRead, fast, h.listProjects, []string{"limit", "cursor", "min_seq"}},
 		{get, "/projects/{project}", domain.ProjectsRead, fast, h.getProject, nil},
 		{get, "/projects/{project}/budget", domain.ProjectsRead, fast, h.getProjectBudget, nil},
 		{put, "/projects/{project}/budget", domain.BudgetsWrite, standard, h.putProjectBudget, nil},
-		{del, "/projects/{project}", domain.ProjectsWrite, 0, h.deleteProject, nil},
+		{del, "/projects/{project}", domain.ProjectsWrite, 0, h.deleteProject, []string{"keep", "dry_run"}},
+		{post, "/projects/{project}/repair", domain.ProjectsWrite, 0, h.repairProject, dry},
+		{get, "/projects/{project}/drift", domain.ProjectsRead, timeoutForesee, h.getDrift, nil},
+		{get, "/projects/{project}/domains", domain.ProjectsRead, fast, h.listDomains, nil},
+		{post, "/projects/{project}/domains", domain.ProjectsWrite, 0, h.addDomain, dry},
+		{del, "/projects/{project}/domains/{host}", domain.ProjectsWrite, 0, h.removeDomain, dry},
+		{get, "/projects/{project}/components", domain.ProjectsRead, fast, h.listComponents, nil},
+		{post, "/projects/{project}/components", domain.ProjectsWrite, 0, h.addComponents, dry},
+		{post, "/projects/{project}/database", domain.ProjectsWrite, 0, h.withChange(contract.ProjectChange{Database: &yes}), dry},
+		{del, "/projects/{project}/database", domain.ProjectsWrite, 0, h.withChange(contract.ProjectChange{Database: &no}), dry},
+		{post, "/projects/{project}/database/rotate", domain.ProjectsWrite, 0, h.withChange(rotation(contract.ResourceDatabase)), dry},
+		{post, "/projects/{project}/cache", domain.ProjectsWrite, 0, h.withChange(contract.ProjectChange{Cache: &yes}), dry},
+		{del, "/projects/{project}/cache", domain.ProjectsWrite, 0, h.withChange(contract.ProjectChange{Cache: &no}), dry},
+		{post, "/projects/{project}/cache/rotate", domain.ProjectsWrite, 0, h.withChange(rotation(contract.ResourceCache)), dry},
+		{post, "/projects/{project}/repository/rotate", domain.ProjectsWrite, 0, h.withChange(rotation(contract.ResourceAccess)), dry},
 		{post, "/projects/{project}/commands", domain.CommandsRun, 0, h.runCommand, nil},
+		{get, "/projects/{project}/pipelines", domain.ProjectsRead, lookup, h.listPipelines, []string{"limit", "cursor"}},
+		{post, "/projects/{project}/pipelines", domain.ProjectsWrite, standard, h.runPipeline, nil},
+		{get, "/projects/{project}/pipelines/{pipeline}", domain.ProjectsRead, lookup, h.getPipeline, nil},
+		{post, "/projects/{project}/pipelines/{pipeline}/cancel", domain.ProjectsWrite, standard, h.cancelPipeline, nil},
+		{post, "/projects/{project}/pipelines/{pipeline}/rerun", domain.ProjectsWrite, standard, h.rerunPipeline, nil},
+		{get, "/projects/{project}/pipelines/{pipeline}/logs/{step}", domain.ProjectsRead, lookup, h.getPipelineLogs, []string{"cursor"}},
 
 		{get, "/operations", domain.OperationsRead, fast, h.listOperations, []string{"state", "project", "kind", "since", "limit", "cursor", "min_seq"}},
 		{get, "/operations/{id}", domain.OperationsRead, 0, h.getOperation, []string{"as_of_seq"}},

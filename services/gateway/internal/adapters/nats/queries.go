@@ -35,6 +35,16 @@ func (g Gateway) SetBudget(ctx context.Context, set contract.SetBudget) (contrac
 	return bus.Call[contract.SetBudget, contract.Project](ctx, g.Conn, contract.ServiceProvisioner, contract.VerbSetBudget, set)
 }
 
+// PlanProject asks what an operation on a project would do.
+func (g Gateway) PlanProject(ctx context.Context, request contract.PlanProject) (contract.ProjectPlan, error) {
+	return bus.Call[contract.PlanProject, contract.ProjectPlan](ctx, g.Conn, contract.ServiceProvisioner, contract.VerbPlanProject, request)
+}
+
+// DriftProject asks how a project differs from what it is to be.
+func (g Gateway) DriftProject(ctx context.Context, request contract.ProjectDrift) (contract.ProjectDifferences, error) {
+	return bus.Call[contract.ProjectDrift, contract.ProjectDifferences](ctx, g.Conn, contract.ServiceProvisioner, contract.VerbDriftProject, request)
+}
+
 // Agents lists the agents that can be asked.
 func (g Gateway) Agents(ctx context.Context) (contract.AgentList, error) {
 	return bus.Call[struct{}, contract.AgentList](ctx, g.Conn, contract.ServiceExecutor, contract.VerbAgents, struct{}{})

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/provisioner/internal/app"
@@ -177,7 +178,7 @@ func (f *Forge) syncAll(name string) error {
 }
 
 func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil
 	}
 	return err

@@ -91,7 +91,7 @@ func validName(name string) bool {
 		return false
 	}
 	for part := range strings.SplitSeq(name, "/") {
-		if strings.HasPrefix(part, ".") || strings.HasPrefix(part, "~") {
+		if strings.HasPrefix(part, ".") {
 			return false
 		}
 	}
@@ -157,7 +157,7 @@ func (f *Forge) bare(ctx context.Context, name string) (bool, error) {
 func (f *Forge) is(name string, kind fs.FileMode) (bool, error) {
 	info, err := f.root.Lstat(name)
 	if err != nil {
-		return false, ignoreNone(err)
+		return false, ignoreMissing(err)
 	}
 	return info.Mode().Type() == kind, nil
 }

@@ -69,6 +69,9 @@ func (w *Workspaces) Create(ctx context.Context, slug string) (app.Workspace, er
 	if err != nil {
 		return app.Workspace{}, err
 	}
+	if _, err := w.account(ctx, slug); err != nil {
+		return app.Workspace{}, err
+	}
 	if found != nil && found.DeletionTimestamp != nil {
 		if err := w.awaitGone(ctx, slug); err != nil {
 			return app.Workspace{}, fmt.Errorf("a project of that name is being removed: %w", err)
@@ -96,13 +99,22 @@ func (w *Workspaces) existing(ctx context.Context, slug string) (*appsv1.Statefu
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("statefulset %s/%s: %w", w.namespace, name, err)
-	case found.Labels[kube.LabelManagedBy] != kube.ManagedBy || found.Labels[kube.LabelProjectID] != slug:
+	case !isOf(found, slug):
 		return nil, fmt.Errorf("statefulset %s/%s: %w", w.namespace, name, errForeign)
 	}
 	return found, nil
 }
 
+// isOf tells whether rdev made an object for a project.
+func isOf(object metav1.Object, slug string) bool {
+	has := object.GetLabels()
+	return has[kube.LabelManagedBy] == kube.ManagedBy && has[kube.LabelProjectID] == slug
+}
+
 func (w *Workspaces) apply(ctx context.Context, slug string) error {
+	if err := w.applyAccount(ctx, slug); err != nil {
+		return err
+	}
 	wanted := w.template.statefulSet(w.namespace, slug)
 	_, err := w.set.AppsV1().StatefulSets(w.namespace).Apply(ctx, wanted, metav1.ApplyOptions{FieldManager: manager, Force: true})
 	if err != nil {
@@ -126,13 +138,17 @@ func (w *Workspaces) withdraw(ctx context.Context, slug string, reason error) er
 }
 
 // Remove implements app.Workspaces: it returns when pod and volume are gone. The
-// claim goes with its StatefulSet, and the pod before that.
+// claim goes with its StatefulSet, the pod before that, and the account after it.
 func (w *Workspaces) Remove(ctx context.Context, slug string) error {
 	if _, err := w.existing(ctx, slug); err != nil {
 		return err
 	}
+	account, err := w.account(ctx, slug)
+	if err != nil {
+		return err
+	}
 	name, foreground := kube.NameOf(slug), metav1.DeletePropagationForeground
-	err := w.set.AppsV1().StatefulSets(w.namespace).Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &foreground})
+	err = w.set.AppsV1().StatefulSets(w.namespace).Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &foreground})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete statefulset %s/%s: %w", w.namespace, name, err)
 	}
@@ -140,7 +156,10 @@ func (w *Workspaces) Remove(ctx context.Context, slug string) error {
 	if err != nil {
 		return fmt.Errorf("delete the volume of %s: %w", slug, err)
 	}
-	return w.awaitGone(ctx, slug)
+	if err := w.awaitGone(ctx, slug); err != nil || account == nil {
+		return err
+	}
+	return w.deleteAccount(ctx, account)
 }
 
 // mine selects what rdev made for a project.

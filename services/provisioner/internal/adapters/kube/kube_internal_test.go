@@ -96,7 +96,11 @@ func left(t *testing.T, set *fake.Clientset) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(sets.Items) + len(pods.Items)
+	accounts, err := set.CoreV1().ServiceAccounts(namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(sets.Items) + len(pods.Items) + len(accounts.Items)
 }
 
 func TestAProjectLivesInItsPodUntilItIsRemoved(t *testing.T) {
@@ -107,6 +111,10 @@ func TestAProjectLivesInItsPodUntilItIsRemoved(t *testing.T) {
 		if err != nil || made.Path != "/workspace/project" || made.Runtime != contract.RuntimeKube {
 			t.Fatalf("got %+v, %v", made, err)
 		}
+	}
+	account, err := set.CoreV1().ServiceAccounts(namespace).Get(t.Context(), kube.NameOf("shop"), metav1.GetOptions{})
+	if err != nil || account.AutomountServiceAccountToken == nil || *account.AutomountServiceAccountToken || !isOf(account, "shop") {
+		t.Errorf("its account is %+v (%v)", account, err)
 	}
 	for range 2 {
 		if err := w.Remove(t.Context(), "shop"); err != nil {
@@ -181,16 +189,33 @@ func TestWhatTheStatefulSetIsRefusedIsTold(t *testing.T) {
 }
 
 func TestWhatSomebodyElseMadeIsNeitherChangedNorRemoved(t *testing.T) {
-	theirs := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: kube.NameOf("shop"), Namespace: namespace}}
-	w, set := newWorkspaces(t, theirs)
-	if _, err := w.Create(t.Context(), "shop"); !errors.Is(err, errForeign) {
-		t.Errorf("create: %v, want errForeign", err)
+	meta := metav1.ObjectMeta{Name: kube.NameOf("shop"), Namespace: namespace}
+	another := *meta.DeepCopy()
+	another.Labels = labelsOf("blog")
+	for name, theirs := range map[string]runtime.Object{
+		"statefulset":                &appsv1.StatefulSet{ObjectMeta: meta},
+		"account":                    &corev1.ServiceAccount{ObjectMeta: meta},
+		"statefulset of another one": &appsv1.StatefulSet{ObjectMeta: another},
+		"account of another one":     &corev1.ServiceAccount{ObjectMeta: another},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, set := newWorkspaces(t, theirs)
+			if _, err := w.Create(t.Context(), "shop"); !errors.Is(err, errForeign) {
+				t.Errorf("create: %v, want errForeign", err)
+			}
+			if err := w.Remove(t.Context(), "shop"); !errors.Is(err, errForeign) {
+				t.Errorf("remove: %v, want errForeign", err)
+			}
+			onlyReads(t, set)
+		})
 	}
-	if err := w.Remove(t.Context(), "shop"); !errors.Is(err, errForeign) {
-		t.Errorf("remove: %v, want errForeign", err)
-	}
+}
+
+// onlyReads fails the test where anything was written.
+func onlyReads(t *testing.T, set *fake.Clientset) {
+	t.Helper()
 	for _, action := range set.Actions() {
-		if action.GetVerb() != "get" {
+		if action.GetVerb() != "get" && action.GetVerb() != "list" {
 			t.Errorf("it did %s %s", action.GetVerb(), action.GetResource().Resource)
 		}
 	}

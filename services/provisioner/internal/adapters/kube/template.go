@@ -91,7 +91,8 @@ func (t Template) statefulSet(namespace, slug string) *appsv1apply.StatefulSetAp
 			WithPersistentVolumeClaimRetentionPolicy(appsv1apply.StatefulSetPersistentVolumeClaimRetentionPolicy().
 				WithWhenDeleted(appsv1.DeletePersistentVolumeClaimRetentionPolicyType).
 				WithWhenScaled(appsv1.RetainPersistentVolumeClaimRetentionPolicyType)).
-			WithTemplate(corev1apply.PodTemplateSpec().WithLabels(labelsOf(slug)).WithSpec(t.pod())))
+			WithTemplate(corev1apply.PodTemplateSpec().WithLabels(labelsOf(slug)).
+				WithSpec(t.pod().WithServiceAccountName(kube.NameOf(slug)))))
 }
 
 // pod has nothing that a program could gain something with: no privileges, no

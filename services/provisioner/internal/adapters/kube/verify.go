@@ -21,6 +21,15 @@ func (w *Workspaces) Verify(ctx context.Context, slug string) (differences []str
 	case found.Status.ReadyReplicas == 0:
 		differences = append(differences, "the pod is not ready")
 	}
+	if found.Spec.Template.Spec.ServiceAccountName != "" { // none has a StatefulSet of a time without accounts
+		account, err := w.account(ctx, slug)
+		if err != nil {
+			return nil, err
+		}
+		if account == nil {
+			differences = append(differences, "the service account is missing")
+		}
+	}
 	_, err = w.set.CoreV1().PersistentVolumeClaims(w.namespace).Get(ctx, claimOf(slug), metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -96,13 +97,14 @@ func (s *Server) Run(ctx context.Context, of app.CIOf, run contract.RunPipeline)
 	return contract.PipelineStarted{Pipeline: s.whole(in, made)}, nil
 }
 
-// started finds the pipeline that a request has started before.
+// started finds the pipeline that a request has started before: the oldest, for one that
+// was run again has all variables of the first.
 func (s *Server) started(ctx context.Context, in repository, run contract.RunPipeline) (pipeline, bool, error) {
 	newest, err := s.page(ctx, in, 1, url.Values{"event": {"manual"}})
 	if err != nil {
 		return pipeline{}, false, err
 	}
-	for _, p := range newest {
+	for _, p := range slices.Backward(newest) {
 		if p.Variables[app.RequestVariable] != run.Request {
 			continue
 		}

@@ -15,7 +15,7 @@ import (
 
 // names are those of the secrets that rdev sets, in the CI's lower case: what a project
 // has no more is removed. No others are.
-func names() []string { return []string{"database_url", "redis_url"} }
+func names() []string { return []string{nameOf(app.DatabaseURL), nameOf(app.CacheURL)} }
 
 // nameOf is the name of a credential in the CI.
 func nameOf(credential string) string { return strings.ToLower(credential) }

@@ -87,19 +87,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // whoever called is gone
 	}
 	call := strings.TrimSpace(r.Method + " " + strings.TrimPrefix(r.URL.RequestURI(), "/client/v4") + " " + string(body))
-	f := s.note(call)
-	if f.do != nil {
-		f.do()
+	before, fails := s.note(call)
+	for _, do := range before {
+		do()
 	}
-	if f.failed && !f.AfterEffect {
-		f.play(w, r, s.closing, answer{})
-		return
+	var told answer
+	if fails == nil || fails.AfterEffect || fails.CutBody {
+		s.mu.Lock()
+		told = s.take(r, body)
+		s.mu.Unlock()
 	}
-	s.mu.Lock()
-	told := s.take(r, body)
-	s.mu.Unlock()
-	if f.failed {
-		f.play(w, r, s.closing, told)
+	if fails != nil {
+		fails.play(w, r, s.closing, told)
 		return
 	}
 	told.write(w)

@@ -23,43 +23,54 @@ type Fault struct {
 type fault struct {
 	Fault
 
-	match  string
-	failed bool // it is a Fault, and not only something that is done before
-	do     func()
+	match string
+	do    func() // before the call is taken; it does not fail then
 }
 
 // Fail has the next calls fail that have the text in what Calls has of them.
 func (s *Server) Fail(match string, f Fault) {
-	s.plan(&fault{Fault: f, match: match, failed: true})
+	s.plan(&fault{Fault: f, match: match})
 }
 
 // Before does something before the next call is taken that has the text.
 func (s *Server) Before(match string, do func()) { s.plan(&fault{match: match, do: do}) }
 
+// Heal has nothing fail any more.
+func (s *Server) Heal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+}
+
 func (s *Server) plan(f *fault) {
 	f.Times = max(1, f.Times)
-	f.AfterEffect = f.AfterEffect || f.CutBody
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, f)
 }
 
-// note notes a call, and tells what is to happen to it.
-func (s *Server) note(call string) fault {
+// note notes a call, and tells what is to be done before it, and how it fails: nil where
+// it does not.
+func (s *Server) note(call string) (before []func(), fails *Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = append(s.calls, call)
 	for _, f := range s.faults {
-		if f.Times > 0 && strings.Contains(call, f.match) {
-			f.Times--
-			return *f
+		if f.Times == 0 || !strings.Contains(call, f.match) || f.do == nil && fails != nil {
+			continue
+		}
+		f.Times--
+		if f.do != nil {
+			before = append(before, f.do)
+		} else {
+			fails = &f.Fault
 		}
 	}
-	return fault{}
+	return before, fails
 }
 
 // play fails a call. told is the answer that it would have had.
-func (f fault) play(w http.ResponseWriter, r *http.Request, closing <-chan struct{}, told answer) {
+func (f *Fault) play(w http.ResponseWriter, r *http.Request, closing <-chan struct{}, told answer) {
 	switch {
 	case f.Status != 0:
 		if f.RetryAfter != "" {

@@ -33,7 +33,7 @@ func (s *Server) Put(r Record) Record {
 func (s *Server) Snapshot() []Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.records)
+	return append([]Record{}, s.records...)
 }
 
 // Drop has somebody else remove all records of a name.

@@ -11,7 +11,8 @@ import (
 // Fault makes the server fail one request. Where none of Status, CutBody and Hang is set
 // the connection is cut without an answer.
 type Fault struct {
-	// Call is which of the requests that match, the next one being 1, or 0.
+	// Call is which of the requests that match, the next one being 1, or 0; those that
+	// another fault before it has failed are not counted.
 	Call int
 	// Method and Path are of the requests that match, any where "": Path is in the path of
 	// the request.
@@ -23,6 +24,8 @@ type Fault struct {
 	AfterEffect bool
 	CutBody     bool // the answer comes, and breaks off half-way
 	Hang        bool // no answer comes until the client leaves
+	// Hung is called when it hangs, unless it is nil.
+	Hung func()
 }
 
 // Fail has requests fail, each fault once.
@@ -48,13 +51,11 @@ func (s *Server) Faults() int {
 func (s *Server) takeFault(r *http.Request) (taken *Fault) {
 	kept := s.faults[:0]
 	for _, fault := range s.faults {
-		matches := (fault.Method == "" || fault.Method == r.Method) && strings.Contains(r.URL.Path, fault.Path)
-		if matches {
-			fault.Call--
-		}
-		if matches && fault.Call == 0 && taken == nil {
-			taken = fault
-			continue
+		if taken == nil && (fault.Method == "" || fault.Method == r.Method) && strings.Contains(r.URL.Path, fault.Path) {
+			if fault.Call--; fault.Call == 0 {
+				taken = fault
+				continue
+			}
 		}
 		kept = append(kept, fault)
 	}
@@ -70,6 +71,9 @@ func (f *Fault) happen(w http.ResponseWriter, r *http.Request, handle func(http.
 	}
 	switch {
 	case f.Hang:
+		if f.Hung != nil {
+			f.Hung()
+		}
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
 	case f.Status != 0:

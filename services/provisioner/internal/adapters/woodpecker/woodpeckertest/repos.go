@@ -21,11 +21,13 @@ func (s *Server) Deactivate(name string) {
 	s.named(name).active = false
 }
 
-// Forget removes a repository, and all that the CI has of it.
+// Forget removes a repository, and all that the CI has of it, if it has it.
 func (s *Server) Forget(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.repos, s.named(name).id)
+	if found := s.named(name); found != nil {
+		delete(s.repos, found.id)
+	}
 }
 
 // Repository tells whether the CI has a repository, and whether its pipelines run.

@@ -74,7 +74,6 @@ func New(forge func(id string) (name string, ok bool)) *Server {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET /api/user", s.getUser)
 	mux.HandleFunc("POST /api/repos", s.postRepo)
-	mux.HandleFunc("GET /api/repos/lookup/{name...}", s.lookup)
 	mux.HandleFunc("GET /api/repos/{repo}", s.inRepo(s.getRepo))
 	mux.HandleFunc("DELETE /api/repos/{repo}", s.inRepo(s.deleteRepo))
 	mux.HandleFunc("POST /api/repos/{repo}/secrets", s.inRepo(s.postSecret))
@@ -89,7 +88,10 @@ func New(forge func(id string) (name string, ok bool)) *Server {
 	mux.HandleFunc("POST /api/repos/{repo}/pipelines/{number}", s.inRepo(s.inPipeline(s.restartPipeline)))
 	mux.HandleFunc("POST /api/repos/{repo}/pipelines/{number}/cancel", s.inRepo(s.inPipeline(s.cancelPipeline)))
 	mux.HandleFunc("GET /api/repos/{repo}/logs/{number}/{step}", s.inRepo(s.inPipeline(s.getLogs)))
-	s.http = httptest.NewServer(s.edge(mux))
+	lookup := http.NewServeMux() // of all below it, whatever else that looks like
+	lookup.HandleFunc("GET /api/repos/lookup/{name...}", s.lookup)
+	lookup.Handle("/", mux)
+	s.http = httptest.NewServer(s.edge(lookup))
 	s.URL = s.http.URL
 	return s
 }
