@@ -28,7 +28,8 @@ func newOpsListCommand(c *cli) *cobra.Command {
 	o.add(c, cmd)
 	cmd.Flags().StringVar(&o.filter.Kind, "kind", "", "of this kind only, such as command.shell")
 	must(cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions([]cobra.Completion{
-		contract.KindShell, contract.KindGit, contract.KindAgent, contract.KindProjectCreate, contract.KindProjectDelete,
+		contract.KindShell, contract.KindGit, contract.KindAgent, contract.KindProjectCreate, contract.KindProjectChange,
+		contract.KindProjectRepair, contract.KindProjectDelete,
 		contract.KindWorkBuild, contract.KindWorkTest, contract.KindWorkDeploy, contract.KindWorkCustom, contract.KindBuild,
 	}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd

@@ -109,7 +109,7 @@ func newProjectsCreateCommand(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			accepted, err := api.CreateProject(cmd.Context(), project, !noWait)
+			accepted, err := api.ChangeProject(cmd.Context(), client.CreateProject(project), !noWait)
 			if err != nil {
 				return err
 			}
@@ -139,7 +139,7 @@ terminal it asks first; --yes does not.`,
 			if err != nil {
 				return err
 			}
-			accepted, err := api.DeleteProject(cmd.Context(), args[0], !noWait)
+			accepted, err := api.ChangeProject(cmd.Context(), client.DeleteProject(args[0]), !noWait)
 			if err != nil {
 				return err
 			}

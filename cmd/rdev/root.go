@@ -84,6 +84,7 @@ the one that `+"`rdev up`"+` has started on this machine.`)
 		newRunCommand(c),
 		newWorkCommand(c),
 		newBuildsCommand(c),
+		newPipelinesCommand(c),
 		newWorkersCommand(c),
 		newOpsCommand(c),
 		newApprovalsCommand(c),

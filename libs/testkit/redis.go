@@ -73,7 +73,7 @@ func RedisWith(t testing.TB, users RedisUsers, settings ...string) *RedisServer 
 	s := &RedisServer{Address: FreeAddress(t), t: t, program: RedisProgram(t), log: filepath.Join(dir, "redis.log")}
 	s.AdminURL = (&url.URL{Scheme: "redis", User: url.UserPassword("admin", password), Host: s.Address}).String()
 	host, port, _ := strings.Cut(s.Address, ":")
-	settings = append([]string{"bind " + host, "port " + port, "dir " + dir, "appendonly no"}, settings...)
+	settings = append([]string{"bind " + host, "port " + port, "dir " + dir, "appendonly no", "loglevel warning"}, settings...)
 	known := []string{"user default off", "user admin on >" + password + " ~* &* +@all"}
 	if users == RedisACLFile {
 		s.ACLFile = filepath.Join(dir, "users.acl")

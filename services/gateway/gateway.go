@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,8 +48,11 @@ type Config struct {
 	// Files is the store of what builds leave and find.
 	Files blob.Settings
 
-	Listener  net.Listener  `env:"-"` // instead of Addr
-	Heartbeat time.Duration `env:"-"` // of quiet streams, 15 s where zero. For tests
+	Listener net.Listener `env:"-"` // instead of Addr
+	// Around is put around the handler of the API, where something else is served beside
+	// it; nil for nothing.
+	Around    func(api http.Handler) http.Handler `env:"-"`
+	Heartbeat time.Duration                       `env:"-"` // of quiet streams, 15 s where zero. For tests
 }
 
 // Limits are what may be asked of the gateways; 0 switches one off. The rates are
@@ -131,7 +135,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	stopping, stopStreams := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopStreams()
 	table := &keyTable{url: cfg.DatabaseURL, ring: ring, conn: conn, log: log}
-	handler, err := httpapi.New(httpapi.Config{
+	var handler http.Handler
+	handler, err = httpapi.New(httpapi.Config{
 		App: accepting, Log: conn, Queries: nats, Unavailable: natsadapter.Unavailable, Limits: limiter, Streams: streams, Approvals: keeper, Work: work, Files: files,
 		Keys: &app.Keys{Log: conn, Ring: ring, Uses: table, Pepper: pepper}, Ring: ring, LastKey: lastKey(conn), Proxies: proxies, Health: health, Version: service.Version(), Logger: log,
 		Heartbeat: cfg.Heartbeat, Stopping: stopping,
@@ -140,6 +145,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 
+	if cfg.Around != nil {
+		handler = cfg.Around(handler)
+	}
 	log.Info("serving", "address", listener.Addr().String(), "instance", conn.Instance())
 	return service.Run(ctx,
 		health.Part(cfg.HTTPAddr),

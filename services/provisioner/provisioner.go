@@ -38,9 +38,8 @@ type Config struct {
 	// Workers are the workers of the work queue. With Runtime local they are the
 	// executor's.
 	Workers Workers
-	// ProjectsDatabaseURL is the PostgreSQL, or CockroachDB, on which projects have their
-	// databases; without it none has one. Its role has CREATEDB and CREATEROLE.
-	ProjectsDatabaseURL string `env:"PROVISIONER_PROJECTS_DATABASE_URL"`
+	// Far is the systems in which projects have something.
+	Far Far
 	// MasterKey opens the vault.
 	MasterKey MasterKey
 	// Files is the store of what builds leave and find.
@@ -67,7 +66,7 @@ const grace = 5 * time.Second
 const projectionBatch = 500
 
 // Run assembles the provisioner and serves until ctx is done.
-func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if cfg.Lease == (contract.Lease{}) {
 		cfg.Lease = contract.DefaultLease()
 	}
@@ -102,7 +101,12 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	databases, err := openDatabases(ctx, cfg.ProjectsDatabaseURL, pool)
+	far, err := cfg.openSystems(ctx, pool, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, far.close()) }()
+	domain, err := cfg.domain()
 	if err != nil {
 		return err
 	}
@@ -112,7 +116,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		Operations:  conn,
 		Projects:    conn,
 		Open:        audit.Operations{Bus: conn},
-		Steps:       steps(workspaces, databases, vault, postgres.Credentials{Pool: pool}),
+		Steps:       far.steps(workspaces, vault, postgres.Credentials{Pool: pool}),
+		Families:    app.Domains(postgres.Hosts{Pool: pool}, far.dns, far.routes),
+		Pipelines:   far.pipelines,
+		Domain:      domain,
+		CheckHost:   checkHost(domain),
 		Credentials: postgres.Credentials{Pool: pool},
 		Files:       files,
 		View:        projects,
@@ -136,6 +144,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		service.Part{Name: "files", Run: func(ctx context.Context) error {
 			return database.Alone(ctx, pool, "store of files", log, func(ctx context.Context) error { return cfg.sweepFiles(ctx, a, log) })
 		}},
+		service.Part{Name: "web", Run: func(ctx context.Context) error { return cfg.Far.serveWeb(ctx, far.around) }},
 		service.Part{Name: "requests", Run: func(ctx context.Context) error { return answer(ctx, conn, a, vault, log) }},
 		service.Part{Name: "commands", Run: func(ctx context.Context) error { return work(ctx, conn, a, log) }},
 	)

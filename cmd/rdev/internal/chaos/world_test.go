@@ -78,7 +78,7 @@ func (w *world) createProject(t *testing.T, slug string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
-	accepted, err := w.client.CreateProject(ctx, client.NewProject{Slug: slug}, true)
+	accepted, err := w.client.ChangeProject(ctx, client.CreateProject(client.NewProject{Slug: slug}), true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func TestAGatewayThatWantsALongBreakIsReportedAtOnce(t *testing.T) {
 
 func TestARefusalTellsCodeDetailAndFields(t *testing.T) {
 	gateway, c := start(t)
-	_, err := c.CreateProject(t.Context(), client.NewProject{Slug: "Bad"}, false)
+	_, err := c.ChangeProject(t.Context(), client.CreateProject(client.NewProject{Slug: "Bad"}), false)
 	problem, ok := errors.AsType[*client.Problem](err)
 	if !ok {
 		t.Fatalf("error %v, want a problem", err)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
+
+	"github.com/orchard9/rdev/libs/contract"
 )
 
 // Project is a project as the gateway shows it. It writes itself as the JSON
@@ -19,14 +21,36 @@ type Project struct {
 		Workspace string `json:"workspace"`
 	} `json:"runtime"`
 	Repository *struct {
+		Name     string `json:"name"` // in full, as rdev/shop
 		CloneURL string `json:"clone_url"`
+		URL      string `json:"url"` // of its page
+		Branch   string `json:"branch"`
+		Adopted  bool   `json:"adopted"`
 	} `json:"repository"`
-	Database *struct {
+	CI *struct {
+		URL string `json:"url"` // of its page
+	} `json:"ci"`
+	Components []contract.Component `json:"components"`
+	Domains    []Domain             `json:"domains"`
+	Database   *struct {
 		Name string `json:"name"`
 		Host string `json:"host"`
 	} `json:"database"`
+	Cache *struct {
+		User   string `json:"user"`
+		Prefix string `json:"prefix"` // of all its keys
+		Host   string `json:"host"`
+	} `json:"cache"`
 
 	raw json.RawMessage
+}
+
+// Domain is a host under which a project is reached.
+type Domain struct {
+	Host    string `json:"host"`
+	URL     string `json:"url"`
+	AliasOf string `json:"alias_of,omitempty"`
+	DNS     bool   `json:"dns"` // rdev keeps its record
 }
 
 // UnmarshalJSON keeps the document beside what is read from it.
@@ -39,13 +63,6 @@ func (p *Project) UnmarshalJSON(data []byte) error {
 func (p Project) MarshalJSON() ([]byte, error) {
 	type plain Project
 	return writeDocument(p.raw, plain(p))
-}
-
-// NewProject is the body of a project's creation.
-type NewProject struct {
-	Slug     string `json:"slug"`
-	Template string `json:"template,omitempty"`
-	Database bool   `json:"database,omitempty"`
 }
 
 // Projects are all projects that the key may see, through all pages.
@@ -64,21 +81,45 @@ func (c *Client) Project(ctx context.Context, slug string) (Project, error) {
 	return project, err
 }
 
-// CreateProject starts the creation of a project. With wait, the gateway is
-// asked to answer when it has ended, which it may not have.
-func (c *Client) CreateProject(ctx context.Context, project NewProject, wait bool) (Accepted, error) {
-	request := call{method: http.MethodPost, path: "/projects", body: project}
-	if wait {
-		request.wait = waitTimeout
+// Domains are those of a project, in the order in which they came.
+func (c *Client) Domains(ctx context.Context, slug string) ([]Domain, error) {
+	var answer struct {
+		Domains []Domain `json:"domains"`
 	}
-	return c.start(ctx, request)
+	_, err := c.do(ctx, call{method: http.MethodGet, path: projectPath(slug) + "/domains"}, &answer)
+	return answer.Domains, err
 }
 
-// DeleteProject starts the deletion of a project; wait is as in CreateProject.
-func (c *Client) DeleteProject(ctx context.Context, slug string, wait bool) (Accepted, error) {
-	request := call{method: http.MethodDelete, path: projectPath(slug)}
-	if wait {
-		request.wait = waitTimeout
+// Components are the parts of a project's monorepo.
+func (c *Client) Components(ctx context.Context, slug string) ([]contract.Component, error) {
+	var answer struct {
+		Components []contract.Component `json:"components"`
 	}
-	return c.start(ctx, request)
+	_, err := c.do(ctx, call{method: http.MethodGet, path: projectPath(slug) + "/components"}, &answer)
+	return answer.Components, err
+}
+
+// Differences is how a project differs from what it is to be. It writes itself as the JSON
+// that the gateway sent.
+type Differences struct {
+	contract.ProjectDifferences
+
+	raw json.RawMessage
+}
+
+// UnmarshalJSON keeps the document beside what is read from it.
+func (d *Differences) UnmarshalJSON(data []byte) error {
+	return readDocument(data, &d.ProjectDifferences, &d.raw)
+}
+
+// MarshalJSON writes the document as it came.
+func (d Differences) MarshalJSON() ([]byte, error) {
+	return writeDocument(d.raw, d.ProjectDifferences)
+}
+
+// Drift compares a project with the world.
+func (c *Client) Drift(ctx context.Context, slug string) (Differences, error) {
+	var found Differences
+	_, err := c.do(ctx, call{method: http.MethodGet, path: projectPath(slug) + "/drift"}, &found)
+	return found, err
 }

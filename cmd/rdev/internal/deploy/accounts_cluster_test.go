@@ -24,7 +24,11 @@ func may() map[string][]string {
 		"executor": {"list /pods", "watch /pods", "get /pods/exec", "create /pods/exec"},
 		"provisioner": {
 			"get apps/statefulsets", "create apps/statefulsets", "patch apps/statefulsets", "delete apps/statefulsets",
-			"list /persistentvolumeclaims", "deletecollection /persistentvolumeclaims",
+			"get /persistentvolumeclaims", "list /persistentvolumeclaims", "deletecollection /persistentvolumeclaims",
+			"get /serviceaccounts", "create /serviceaccounts", "patch /serviceaccounts", "delete /serviceaccounts",
+			"get /services", "create /services", "patch /services", "delete /services",
+			"get networking.k8s.io/ingresses", "list networking.k8s.io/ingresses", "create networking.k8s.io/ingresses",
+			"patch networking.k8s.io/ingresses", "delete networking.k8s.io/ingresses",
 			"list /pods", "watch /pods", "create /pods", "delete /pods", "list /events",
 		},
 		"gateway": nil, "audit": nil, "notifier": nil, "migrate": nil, "nats": nil, "postgres": nil, "default": nil,

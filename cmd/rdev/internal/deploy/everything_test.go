@@ -29,7 +29,7 @@ func dial(t *testing.T, url, key string) *client.Client {
 // create makes a project.
 func create(t *testing.T, api *client.Client, slug string) {
 	t.Helper()
-	accepted, err := api.CreateProject(t.Context(), client.NewProject{Slug: slug}, true)
+	accepted, err := api.ChangeProject(t.Context(), client.CreateProject(client.NewProject{Slug: slug}), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func everything(t *testing.T, url, key string) {
 		t.Errorf("there are %d agents, %v", len(agents), err)
 	}
 	run(t, api, "shop", "sleep 600") // deleting the project cancels it
-	accepted, err := api.DeleteProject(t.Context(), "shop", true)
+	accepted, err := api.ChangeProject(t.Context(), client.DeleteProject("shop"), true)
 	if err != nil {
 		t.Fatal(err)
 	}

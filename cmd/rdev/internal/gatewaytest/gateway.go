@@ -40,6 +40,7 @@ type Gateway struct {
 	webhooks    []*webhook                 // in the order of their creation
 	hooks       int                        // how many were made
 	workers     []*worker
+	pipelines   []*contract.Pipeline
 	torn        map[string]bool // artifacts, by path, whose answer broke off
 }
 
@@ -117,6 +118,7 @@ func New(projects ...string) *Gateway {
 	g.workRoutes(mux)
 	g.buildRoutes(mux)
 	g.workerRoutes(mux)
+	g.pipelineRoutes(mux)
 	g.Server = httptest.NewServer(g.edge(mux))
 	return g
 }

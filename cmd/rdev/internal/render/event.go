@@ -61,7 +61,7 @@ func Details(event Event) string {
 	}
 	switch event.Type {
 	case contract.TypePending:
-		return join(op.Kind, event.Actor)
+		return join(op.Kind, Changes(op), event.Actor)
 	case contract.TypeRunning:
 		return join(op.Kind, attempt(op.Attempt, op.Worker()), op.Executor)
 	case contract.TypeRetrying:
@@ -86,7 +86,7 @@ func Details(event Event) string {
 			return join(op.Kind, Failure(op.CancelCause))
 		}
 	}
-	facts := []string{op.Kind}
+	facts := []string{op.Kind, Changes(op)}
 	if op.ExitCode != nil {
 		facts = append(facts, fmt.Sprintf("exit %d", *op.ExitCode))
 	}

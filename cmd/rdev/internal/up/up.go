@@ -3,7 +3,6 @@
 package up
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,9 +35,10 @@ type Config struct {
 	Registry string `env:"npm_config_registry"`                        // where PostgreSQL is downloaded from, on a machine without
 	Path     string `env:"PATH"`                                       // of commands, unless EXECUTOR_PATH says otherwise
 
-	// ProjectsDatabase is where projects have their databases; the server of Database, or
-	// our own, where empty.
-	ProjectsDatabase string `env:"PROVISIONER_PROJECTS_DATABASE_URL"`
+	// Far is the systems in which projects have something. Where it names none, their
+	// databases are on the server of Database, their repositories in a directory of Home,
+	// and their hosts below localhost.
+	Far provisioner.Far
 
 	WebhookAllow string `env:"RDEV_WEBHOOK_ALLOW"` // private networks that webhooks may reach, CIDR list
 
@@ -127,13 +127,15 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 	}
 	defer conn.Close()
 
+	beside := &web{}
+	cfg.Far = cfg.far(home, database, listener.Addr(), beside)
 	state := Ready{
 		URL: "http://" + listener.Addr().String(), NATSURL: server.URL(), APIKeyFile: home.path("api-key"), PID: os.Getpid(),
 	}
 	// Without gateway.Limits: one machine has one user, who may use it up.
 	gatewayConfig := gateway.Config{
 		NATS: server.as(contract.ServiceGateway), DatabaseURL: database.as(contract.ServiceGateway), KeyPepper: home.path("key-pepper"),
-		Listener: listener,
+		Listener: listener, Around: beside.around,
 	}
 	if state.NewKey, err = home.firstKey(ctx, gatewayConfig, log.With("service", "gateway")); err != nil {
 		return errors.Join(err, listener.Close())
@@ -176,7 +178,7 @@ func (cfg Config) services(home home, server *natsServer, database *postgres, ga
 	provisionerConfig := provisioner.Config{
 		NATS: server.as(contract.ServiceProvisioner), DatabaseURL: database.as(contract.ServiceProvisioner),
 		Workspaces: home.path("workspaces"), Lease: cfg.Lease, Runtime: cfg.Runtime, Pods: cfg.Pods, MasterKey: provisioner.MasterKey{File: masterKey},
-		ProjectsDatabaseURL: cmp.Or(cfg.ProjectsDatabase, database.forProjects()), Files: cfg.Files, ArtifactsAge: artifactsAge, CachesAge: cachesAge,
+		Far: cfg.Far, Files: cfg.Files, ArtifactsAge: artifactsAge, CachesAge: cachesAge,
 	}
 	cfg.Executor.Runtime, cfg.Executor.Files = cfg.Runtime, cfg.Files
 	cfg.Executor.NATS, cfg.Executor.Lease = server.as(contract.ServiceExecutor), cfg.Lease

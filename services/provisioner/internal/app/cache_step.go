@@ -79,7 +79,7 @@ func (s CacheStep) Verify(ctx context.Context, t Task) ([]string, error) {
 
 func (s CacheStep) available() error {
 	if s.Caches == nil {
-		return unavailable("caches", "set PROVISIONER_REDIS_URL_FILE")
+		return unavailable("caches", "set PROVISIONER_PROJECTS_REDIS_URL")
 	}
 	return nil
 }

@@ -82,8 +82,8 @@ func told(zone string, answer *http.Response, err error) error {
 	if answer == nil || answer.StatusCode < 400 {
 		return fmt.Errorf("ask Cloudflare: %w", err)
 	}
-	of := func(any ...int64) bool {
-		return slices.ContainsFunc(codes, func(code int64) bool { return slices.Contains(any, code) })
+	of := func(these ...int64) bool {
+		return slices.ContainsFunc(codes, func(code int64) bool { return slices.Contains(these, code) })
 	}
 	status := answer.StatusCode
 	switch {
@@ -103,7 +103,7 @@ func told(zone string, answer *http.Response, err error) error {
 	case status == http.StatusBadRequest || status == http.StatusUnprocessableEntity:
 		return refusal("Cloudflare refuses the record: %s", text)
 	}
-	return fmt.Errorf("Cloudflare answers %d: %s", status, text) //nolint:revive,staticcheck // it is a name
+	return fmt.Errorf("ask Cloudflare: it answers %d: %s", status, text)
 }
 
 // tooMany is that fewer calls are asked for. Where the pause is a long one another try now

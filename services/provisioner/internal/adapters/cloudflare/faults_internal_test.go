@@ -74,7 +74,7 @@ func TestAKilledChangeOfTheTargetIsCompleted(t *testing.T) {
 		w := newWorld(t)
 		before, after := w.dns(), w.dns(target(to))
 		create := func(ctx context.Context) error { _, err := after.Create(ctx, "shop", host); return err }
-		for killAt := 0; killAt <= 8; killAt++ {
+		for killAt := range 9 {
 			w.create(before, "shop", host)
 			w.killed(after, killAt, create)
 			w.create(after, "shop", host)

@@ -31,7 +31,7 @@ type world struct {
 }
 
 func TestOnARealCluster(t *testing.T) {
-	w := &world{cluster: testcluster.New(t)}
+	w := &world{cluster: testcluster.NewWith(t, testcluster.Options{NetworkPolicies: true})}
 	w.client = w.cluster.Client()
 	box, err := w.cluster.LoadClaudebox(t.Context())
 	if err != nil {
@@ -44,6 +44,7 @@ func TestOnARealCluster(t *testing.T) {
 	t.Run("WhatCannotBeIsToldAndLeavesNothing", w.cannotBe)
 	t.Run("ANamespaceThatIsGoingIsTold", w.terminating)
 	t.Run("WhatRdevMayNotDoIsTold", w.forbidden)
+	t.Run("ARouteLeadsToTheProgramOfItsProjectAndNobodyElseGetsThere", w.routesLead)
 }
 
 // space makes a namespace that admits only what is hardened, and workspaces in it.
@@ -80,8 +81,21 @@ func (w *world) empty(t *testing.T, namespace string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(sets.Items)+len(pods.Items)+len(claims.Items) > 0 {
-		t.Errorf("left are %d statefulsets, %d pods, %d claims", len(sets.Items), len(pods.Items), len(claims.Items))
+	accounts, err := w.client.CoreV1().ServiceAccounts(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: kube.LabelProject})
+	if err != nil {
+		t.Fatal(err)
+	}
+	services, err := w.client.CoreV1().Services(namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ingresses, err := w.client.NetworkingV1().Ingresses(namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(sets.Items) + len(pods.Items) + len(claims.Items) + len(accounts.Items) + len(services.Items) + len(ingresses.Items); n > 0 {
+		t.Errorf("left are %d statefulsets, %d pods, %d claims, %d accounts, %d services, %d ingresses",
+			len(sets.Items), len(pods.Items), len(claims.Items), len(accounts.Items), len(services.Items), len(ingresses.Items))
 	}
 }
 

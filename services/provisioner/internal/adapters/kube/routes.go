@@ -178,12 +178,22 @@ func userError(format string, args ...any) error {
 func refusal(err error, format string, args ...any) error {
 	what := fmt.Sprintf(format, args...)
 	switch {
+	case replaced(err):
+		return fmt.Errorf("%s: another took its name meanwhile: %w", what, err)
 	case apierrors.IsUnauthorized(err):
 		return &app.StepError{Failure: contract.NewFailure(contract.ClassAuth, "%s: Kubernetes does not know who asks: %v", what, err)}
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		return userError("%s: Kubernetes refuses it: %v", what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// replaced tells whether an object was not changed because it is not the one that was found.
+func replaced(err error) bool {
+	answer, ok := errors.AsType[*apierrors.StatusError](err)
+	return ok && answer.ErrStatus.Details != nil && slices.ContainsFunc(answer.ErrStatus.Details.Causes, func(cause metav1.StatusCause) bool {
+		return cause.Field == "metadata.uid"
+	})
 }
 
 // checkHost wants a name as Kubernetes takes it.

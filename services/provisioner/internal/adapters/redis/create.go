@@ -21,16 +21,16 @@ func (s *Server) Create(ctx context.Context, slug, password string) (app.Cache, 
 		return app.Cache{}, err
 	}
 	made := app.Cache{User: name, Prefix: prefixOf(name), Host: s.options.Addr, URL: s.urlOf(name, password)}
-	c := s.connect(0)
+	c := s.connect(ctx, 0)
 	defer c.close()
 	if err := c.create(ctx, name, password); err != nil {
-		return made, explain(err)
+		return made, explain(ctx, err)
 	}
 	if err := s.try(ctx, name, password); err != nil {
 		if refused(err) {
 			return made, fmt.Errorf("the user %s does not get into its cache: %w", name, err)
 		}
-		return made, explain(fmt.Errorf("the user %s does not get into its cache: %w", name, err))
+		return made, explain(ctx, fmt.Errorf("the user %s does not get into its cache: %w", name, err))
 	}
 	return made, nil
 }
@@ -53,8 +53,10 @@ func (c *session) create(ctx context.Context, name, password string) error {
 	if err := c.do(ctx, append([]any{"ACL", "SETUSER", name}, rulesOf(prefixOf(name), password)...)...); err != nil {
 		return fmt.Errorf("make the user %s: %w", name, err)
 	}
-	if err := c.save(ctx); err != nil {
+	if kept, err := c.save(ctx); err != nil {
 		return err
+	} else if !kept {
+		return forgetful()
 	}
 	differences, err := c.differ(ctx, name)
 	if err == nil && len(differences) > 0 {
@@ -76,7 +78,7 @@ func (c *session) shutOut(ctx context.Context, name, rule string) error {
 
 // try uses a cache as a program of the project does.
 func (s *Server) try(ctx context.Context, name, password string) error {
-	c := s.connectAs(name, password)
+	c := s.connectAs(ctx, name, password)
 	defer c.close()
 	if err := c.Ping(ctx).Err(); err != nil {
 		return err

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -13,9 +12,9 @@ func (s *Server) Drop(ctx context.Context, slug string) error {
 	if err != nil {
 		return err
 	}
-	c := s.connect(0)
+	c := s.connect(ctx, 0)
 	defer c.close()
-	return explain(s.drop(ctx, c, name))
+	return explain(ctx, s.drop(ctx, c, name))
 }
 
 func (s *Server) drop(ctx context.Context, c *session, name string) error {
@@ -35,11 +34,10 @@ func (s *Server) drop(ctx context.Context, c *session, name string) error {
 	if err != nil {
 		return err
 	}
-	// Also where it is gone: who removed it may not have come to this.
-	if err := c.save(ctx); err != nil && !errors.Is(err, errForgetful) {
-		return err
-	}
-	return nil
+	// Also where it is gone: who removed it may not have come to this. Where users are not
+	// kept there is nothing to forget.
+	_, err = c.save(ctx)
+	return err
 }
 
 // remove removes a user, and its keys, also those that it copied into other databases.
@@ -64,7 +62,7 @@ func (s *Server) remove(ctx context.Context, c *session, name string) error {
 
 // empty removes the keys of a prefix from a database.
 func (s *Server) empty(ctx context.Context, database int, prefix string) error {
-	c := s.connect(database)
+	c := s.connect(ctx, database)
 	defer c.close()
 	return c.keys(ctx, prefix, func(keys []string) (bool, error) { return true, c.Unlink(ctx, keys...).Err() })
 }

@@ -1,7 +1,9 @@
 package redis
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -33,9 +35,11 @@ func refused(err error) bool {
 }
 
 // explain says of an error of the administrator's what to do, where that is known.
-func explain(err error) error {
+func explain(ctx context.Context, err error) error {
 	said := answered(err)
 	switch {
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", context.Cause(ctx), err) // the connection was broken off
 	case refused(err):
 		return &app.StepError{Failure: contract.NewFailure(contract.ClassAuth, "the server of caches does not take the user or the password at %s", setting)}
 	case strings.HasPrefix(said, "NOPERM"):

@@ -119,7 +119,7 @@ func (c *session) keys(ctx context.Context, prefix string, do func(keys []string
 // unowned says that there are keys of a name without a user of that name.
 func (s *Server) unowned(ctx context.Context, a about, name string) error {
 	for _, database := range a.databases() {
-		c := s.connect(database)
+		c := s.connect(ctx, database)
 		var first string
 		err := c.keys(ctx, prefixOf(name), func(keys []string) (bool, error) { first = keys[0]; return false, nil })
 		c.close()
@@ -139,9 +139,9 @@ func (s *Server) Plan(ctx context.Context, slug string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c := s.connect(0)
+	c := s.connect(ctx, 0)
 	defer c.close()
-	return name, explain(s.plan(ctx, c, name))
+	return name, explain(ctx, s.plan(ctx, c, name))
 }
 
 func (s *Server) plan(ctx context.Context, c *session, name string) error {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -54,6 +55,7 @@ func New(address, installation string) (*Server, error) {
 	if options.DB != 0 {
 		return nil, fmt.Errorf("it names the database %d: caches are in database 0", options.DB)
 	}
+	logging.Disable() // the library would write to stderr what it returns as well
 	options.Protocol, options.DisableIdentity = 2, true
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = dialTimeout, commandTimeout, commandTimeout
@@ -63,34 +65,44 @@ func New(address, installation string) (*Server, error) {
 	return &Server{options: options, scheme: parsed.Scheme, installation: installation}, nil
 }
 
-// session is a connection, which is made with the first command.
-type session struct{ *redis.Client }
+// session is a connection, which is made with the first command, and broken off when its
+// context ends.
+type session struct {
+	*redis.Client
+
+	release func() bool
+}
 
 // connect is a session of the administrator, with a database.
-func (s *Server) connect(database int) *session {
+func (s *Server) connect(ctx context.Context, database int) *session {
 	options := *s.options
 	options.DB = database
-	return s.open(&options)
+	return s.open(ctx, &options)
 }
 
 // connectAs is a session of a user, of the user default and without a password where the
 // name is "".
-func (s *Server) connectAs(user, password string) *session {
+func (s *Server) connectAs(ctx context.Context, user, password string) *session {
 	options := *s.options
 	options.Username, options.Password = user, password
-	return s.open(&options)
+	return s.open(ctx, &options)
 }
 
-func (s *Server) open(options *redis.Options) *session {
-	c := &session{redis.NewClient(options)}
+func (s *Server) open(ctx context.Context, options *redis.Options) *session {
+	client := redis.NewClient(options)
 	if s.hook != nil {
-		c.AddHook(s.hook)
+		client.AddHook(s.hook)
 	}
-	return c
+	// The library looks at the deadline of a context alone while it waits for an answer.
+	return &session{client, context.AfterFunc(ctx, func() { _ = client.Close() })}
 }
 
 // close says goodbye. What was done is done.
-func (c *session) close() { _ = c.Close() }
+func (c *session) close() {
+	if c.release() {
+		_ = c.Close()
+	}
+}
 
 // do runs a command whose answer says no more than that it was done.
 func (c *session) do(ctx context.Context, words ...any) error { return c.Do(ctx, words...).Err() }

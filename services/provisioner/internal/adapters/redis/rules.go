@@ -39,19 +39,19 @@ func rulesOf(prefix, password string) []any {
 }
 
 // The commands by which rules are compared: the server writes rules in its own words, which
-// are others in each version. KEY is a key, or a channel, of the project's, OTHER one of
-// somebody else's.
+// are others in each version. KEY is a key, or a channel, of the project's, ALL the pattern
+// of all, OTHER a key or a channel of somebody else's.
 const (
 	allowed = `
 GET KEY|SET KEY x|DEL KEY|HSET KEY f x|LPUSH KEY x|BLPOP KEY 0|SADD KEY x|ZADD KEY 1 x|XADD KEY * f x|XREAD STREAMS KEY 0
 SETBIT KEY 1 1|PFADD KEY x|GEOADD KEY 1 1 x|MULTI|EXEC|WATCH KEY|MSET KEY x KEY x|EXPIRE KEY 1|TTL KEY|TYPE KEY|COPY KEY KEY
-RENAME KEY KEY|UNLINK KEY|EXISTS KEY|DUMP KEY|PUBLISH KEY x|SUBSCRIBE KEY|PSUBSCRIBE KEY*|SPUBLISH KEY x|PING|ECHO x|TIME
+RENAME KEY KEY|UNLINK KEY|EXISTS KEY|DUMP KEY|PUBLISH KEY x|SUBSCRIBE KEY|PSUBSCRIBE ALL|SPUBLISH KEY x|PING|ECHO x|TIME
 HELLO 3|ACL WHOAMI|CLIENT ID|CLIENT SETNAME x|COMMAND COUNT`
 	denied = `
 GET OTHER|SET OTHER x|DEL OTHER|EXISTS OTHER|TYPE OTHER|DUMP OTHER|HGETALL OTHER|XREAD STREAMS OTHER 0|WATCH OTHER
 MSET KEY x OTHER x|COPY OTHER KEY|COPY KEY OTHER|RENAME KEY OTHER|SUNIONSTORE KEY OTHER|LMOVE OTHER KEY LEFT LEFT
 PUBLISH OTHER x|SUBSCRIBE OTHER|PSUBSCRIBE *|SPUBLISH OTHER x
-SCAN 0|KEYS *|KEYS KEY*|RANDOMKEY|DBSIZE|FLUSHALL|FLUSHDB|SWAPDB 0 1|SELECT 0|MOVE KEY 1|SORT KEY|RESTORE KEY 0 x
+SCAN 0|KEYS *|KEYS ALL|RANDOMKEY|DBSIZE|FLUSHALL|FLUSHDB|SWAPDB 0 1|SELECT 0|MOVE KEY 1|SORT KEY|RESTORE KEY 0 x
 MIGRATE h 1 KEY 0 1|OBJECT ENCODING KEY|INFO|MONITOR|ROLE|WAIT 0 0|SAVE|BGSAVE|SHUTDOWN|REPLICAOF NO ONE|FAILOVER
 CONFIG GET *|CONFIG SET maxmemory 0|CONFIG REWRITE|ACL LIST|ACL USERS|ACL GETUSER default|ACL SETUSER x|ACL DELUSER x|ACL SAVE|ACL LOG
 CLIENT LIST|CLIENT KILL ID 1|CLIENT PAUSE 1|CLIENT TRACKING ON|CLIENT NO-EVICT ON|CLIENT UNBLOCK 1|CLIENT REPLY OFF
@@ -61,11 +61,18 @@ MODULE LIST|MEMORY STATS|MEMORY USAGE KEY|LATENCY LATEST|SLOWLOG GET|LOLWUT|DEBU
 
 // commandsOf are the commands of a table, with a project's prefix in them.
 func commandsOf(table, prefix string) (commands [][]any) {
-	for _, text := range strings.FieldsFunc(table, func(r rune) bool { return r == '|' || r == '\n' }) {
+	for text := range strings.FieldsFuncSeq(table, func(r rune) bool { return r == '|' || r == '\n' }) {
 		var words []any
 		for _, word := range strings.Fields(text) {
-			word = strings.Replace(word, "KEY", prefix+"x", 1)
-			words = append(words, strings.Replace(word, "OTHER", "x"+prefix+"x", 1))
+			switch {
+			case word == "KEY":
+				word = prefix + "x"
+			case word == "ALL":
+				word = prefix + "*"
+			case word == "OTHER":
+				word = "x" + prefix + "x"
+			}
+			words = append(words, word)
 		}
 		commands = append(commands, words)
 	}

@@ -155,14 +155,14 @@ func (s *Server) list(zone string, query url.Values) answer {
 		"comment.startswith": func(r Record, value string) bool { return hasPrefixFold(r.Comment, value) },
 	}
 	for key := range query {
-		if n, ok := numbers[key]; ok {
-			if n, _ = strconv.Atoi(query.Get(key)); n < 1 {
-				return refuse(http.StatusBadRequest, 1004, "DNS Validation Error: "+key)
-			}
-			numbers[key] = n
-		} else if lets[key] == nil {
-			return refuse(http.StatusBadRequest, 1004, "DNS Validation Error: no filter "+key)
+		if lets[key] != nil {
+			continue
 		}
+		n, err := strconv.Atoi(query.Get(key))
+		if numbers[key] == 0 || err != nil || n < 1 {
+			return refuse(http.StatusBadRequest, 1004, "DNS Validation Error: "+key)
+		}
+		numbers[key] = n
 	}
 	found := []any{}
 	for _, r := range s.records {
