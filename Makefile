@@ -31,7 +31,7 @@ run: check ## build, and run all of rdev on this machine (the first build takes 
 	@exec bin/rdev up
 
 .PHONY: test
-test: check ## run every test that needs no cluster
+test: check gitea ## run every test that needs no cluster
 	@go test work
 
 .PHONY: test-race
@@ -68,6 +68,10 @@ NATSCLI := v0.5.1
 nats: check ## build the nats CLI into bin/, for looking into the streams
 	@test -x "$(CACHE)/natscli-$(NATSCLI)/nats" || GOWORK=off GOBIN="$(CACHE)/natscli-$(NATSCLI)" go install github.com/nats-io/natscli/nats@$(NATSCLI)
 	@mkdir -p bin && ln -sf "$(CACHE)/natscli-$(NATSCLI)/nats" bin/nats
+
+.PHONY: gitea
+gitea: check ## build the Gitea of the tests into the cache (once, about four minutes; needs gcc)
+	@scripts/gitea.sh > /dev/null
 
 .PHONY: tools
 tools: check ## build the linters into the cache

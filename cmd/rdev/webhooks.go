@@ -218,7 +218,7 @@ func completeEvents(_ *cobra.Command, _ []string, typed string) ([]cobra.Complet
 			contract.TypeRetrying, contract.TypeStepped, contract.TypeProvisioned, contract.TypeCancelRequested, contract.TypeCompleted, contract.TypeFailed, contract.TypeCancelled,
 		}},
 		{contract.EntityProject, []string{
-			contract.TypeProjectCreated, contract.TypeProjectBudgeted, contract.TypeProjectDeleting, contract.TypeProjectDeleted,
+			contract.TypeProjectCreated, contract.TypeProjectChanged, contract.TypeProjectPipeline, contract.TypeProjectAbandoned, contract.TypeProjectBudgeted, contract.TypeProjectDeleting, contract.TypeProjectDeleted,
 		}},
 		{contract.EntityWebhook, []string{
 			contract.TypeWebhookCreated, contract.TypeWebhookUpdated, contract.TypeWebhookRotated, contract.TypeWebhookEnabled,

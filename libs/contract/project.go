@@ -22,6 +22,7 @@ const (
 const (
 	TypeProjectCreated  = "created"
 	TypeProjectChanged  = "changed"  // it is to have something else, or has it
+	TypeProjectPipeline = "pipeline" // its newest pipeline stands elsewhere
 	TypeProjectBudgeted = "budgeted" // it has another budget, and is ready as before
 	TypeProjectRenewed  = "renewed"  // it is as before: the log would have forgotten it
 	TypeProjectDeleting = "deleting"
@@ -49,8 +50,23 @@ type Project struct {
 	// older than this field there is only a workspace.
 	Resources []Resource `json:"resources,omitempty"`
 
+	// Pipeline is the newest one that the CI ran, nil where there was none. Its event tells
+	// when it stands elsewhere.
+	Pipeline *PipelineState `json:"pipeline,omitempty"`
+
 	// Seq is the sequence of the last event in RDEV_EVENTS, set on reading.
 	Seq uint64 `json:"seq,omitempty"`
+}
+
+// PipelineState is where a pipeline of a project stands.
+type PipelineState struct {
+	Number int64          `json:"number"`
+	Status PipelineStatus `json:"status"`
+	Event  string         `json:"event"` // push, manual, …
+	Branch string         `json:"branch"`
+	Commit string         `json:"commit"`
+	URL    string         `json:"url"` // of its page in the CI
+	At     time.Time      `json:"at"`  // when it was seen so
 }
 
 // Resource is a part of a project that is removed with it, unless it was there before.
@@ -85,7 +101,7 @@ func NextProject(prev *Project, eventType string, proposed Project) (Project, er
 	switch {
 	case eventType == TypeProjectCreated && (from == "" || from == ProjectDeleted):
 		next.State = ProjectReady
-	case (eventType == TypeProjectBudgeted || eventType == TypeProjectChanged) && from == ProjectReady:
+	case (eventType == TypeProjectBudgeted || eventType == TypeProjectChanged || eventType == TypeProjectPipeline) && from == ProjectReady:
 		next.State = ProjectReady
 	case eventType == TypeProjectAbandoned && (from == "" || from == ProjectDeleted):
 		next.State = ProjectDeleting

@@ -9,13 +9,13 @@ import (
 
 func TestAProjectGoesRoundInItsCircleOnly(t *testing.T) {
 	legal := map[contract.ProjectState]map[string]contract.ProjectState{
-		"":                       {"created": contract.ProjectReady},
-		contract.ProjectReady:    {"deleting": contract.ProjectDeleting, "budgeted": contract.ProjectReady, "renewed": contract.ProjectReady},
+		"":                       {"created": contract.ProjectReady, "abandoned": contract.ProjectDeleting},
+		contract.ProjectReady:    {"deleting": contract.ProjectDeleting, "changed": contract.ProjectReady, "pipeline": contract.ProjectReady, "budgeted": contract.ProjectReady, "renewed": contract.ProjectReady},
 		contract.ProjectDeleting: {"deleting": contract.ProjectDeleting, "deleted": contract.ProjectDeleted, "renewed": contract.ProjectDeleting},
-		contract.ProjectDeleted:  {"created": contract.ProjectReady},
+		contract.ProjectDeleted:  {"created": contract.ProjectReady, "abandoned": contract.ProjectDeleting},
 	}
 	for from, follow := range legal {
-		for _, eventType := range []string{"created", "budgeted", "renewed", "deleting", "deleted", "", "other"} {
+		for _, eventType := range []string{"created", "changed", "pipeline", "abandoned", "budgeted", "renewed", "deleting", "deleted", "", "other"} {
 			var prev *contract.Project
 			rev := 1
 			if from != "" {

@@ -142,7 +142,14 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		service.Part{Name: "workers", Run: workers},
 		service.Part{Name: "renewals", Run: func(ctx context.Context) error { return bus.RunRenewals(ctx, log, a.RenewProjects) }},
 		service.Part{Name: "files", Run: func(ctx context.Context) error {
-			return database.Alone(ctx, pool, "store of files", log, func(ctx context.Context) error { return cfg.sweepFiles(ctx, a, log) })
+			return database.Alone(ctx, pool, "store of files", log, func(ctx context.Context) error {
+				return again(ctx, sweepEvery, func() { cfg.sweepFiles(ctx, a, log) })
+			})
+		}},
+		service.Part{Name: "pipelines", Run: func(ctx context.Context) error {
+			return database.Alone(ctx, pool, "pipelines", log, func(ctx context.Context) error {
+				return again(ctx, pipelinesEvery, func() { warn(ctx, log, "some pipelines are looked at in the next round", a.WatchPipelines(ctx)) })
+			})
 		}},
 		service.Part{Name: "web", Run: func(ctx context.Context) error { return cfg.Far.serveWeb(ctx, far.around) }},
 		service.Part{Name: "requests", Run: func(ctx context.Context) error { return answer(ctx, conn, a, vault, log) }},
@@ -169,31 +176,6 @@ func work(ctx context.Context, conn *bus.Conn, a *app.App, log *slog.Logger) err
 		}
 		return err
 	})
-}
-
-// sweepEvery is how often what is too old is looked for in the store of files.
-const sweepEvery = time.Hour
-
-// sweepFiles deletes what is too old until ctx is done.
-func (cfg Config) sweepFiles(ctx context.Context, a *app.App, log *slog.Logger) error {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		removed, err := a.SweepFiles(ctx, app.FilesAge{Artifacts: cfg.ArtifactsAge, Caches: cfg.CachesAge})
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			log.Warn("old files are deleted in the next round", "removed", removed, "error", err)
-		case removed > 0:
-			log.Info("old files deleted", "removed", removed)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
 }
 
 // projectLog implements app.Log.

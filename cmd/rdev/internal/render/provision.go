@@ -68,28 +68,23 @@ func Stands(step contract.ProvisionStep) string {
 	switch {
 	case step.State == contract.ProvisionPlanned && step.Failure != nil:
 		return provisionFailed
-	case step.State != contract.ProvisionApplied && step.State != contract.ProvisionUndone:
+	case step.State == contract.ProvisionUndone && step.Action == contract.ProvisionRemove:
+		return "removed"
+	case step.State == contract.ProvisionUndone && step.Action == contract.ProvisionKeep:
+		return "kept"
+	case step.State != contract.ProvisionApplied:
 		return Line(string(step.State))
 	}
-	ends := step.State == contract.ProvisionUndone
 	switch step.Action {
-	case contract.ProvisionRemove:
-		return "removed"
-	case contract.ProvisionKeep:
-		return "kept"
-	case contract.ProvisionCreate, contract.ProvisionAdopt, contract.ProvisionWrite, contract.ProvisionUpdate, contract.ProvisionRotate:
-	}
-	switch {
-	case ends:
-		return string(contract.ProvisionUndone)
-	case step.Action == contract.ProvisionAdopt:
+	case contract.ProvisionAdopt:
 		return "adopted"
-	case step.Action == contract.ProvisionWrite:
+	case contract.ProvisionWrite:
 		return "written"
-	case step.Action == contract.ProvisionUpdate:
+	case contract.ProvisionUpdate:
 		return "updated"
-	case step.Action == contract.ProvisionRotate:
+	case contract.ProvisionRotate:
 		return "rotated"
+	case contract.ProvisionCreate, contract.ProvisionRemove, contract.ProvisionKeep:
 	}
 	return "made"
 }

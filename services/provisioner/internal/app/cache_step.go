@@ -54,15 +54,16 @@ func (s CacheStep) Apply(ctx context.Context, t Task) (map[string]string, error)
 	}, nil
 }
 
-// Undo implements Step.
+// Undo implements Step. The credential goes first: where there is none KeepCaches gives back
+// nothing.
 func (s CacheStep) Undo(ctx context.Context, t Task) error {
 	if err := s.available(); err != nil {
 		return err
 	}
-	if err := s.Caches.Drop(ctx, t.Slug); err != nil {
+	if err := s.Secrets.Drop(ctx, t.Slug, CacheURL); err != nil {
 		return err
 	}
-	return s.Secrets.Drop(ctx, t.Slug, CacheURL)
+	return s.Caches.Drop(ctx, t.Slug)
 }
 
 // Verify implements Step.

@@ -137,10 +137,10 @@ func (f *Forge) Commit(ctx context.Context, r app.Repository, c app.Commit) (str
 	if err != nil {
 		return "", failed("commit to "+r.Name, response, err)
 	}
-	if made.Commit == nil || made.Commit.CommitMeta.SHA == "" {
+	if made.Commit == nil || made.Commit.SHA == "" {
 		return "", fmt.Errorf("commit to %s: Gitea does not tell what it made", r.Name)
 	}
-	return made.Commit.CommitMeta.SHA, nil
+	return made.Commit.SHA, nil
 }
 
 // changes are the files of a commit as Gitea takes them. It refuses them where one that is

@@ -102,7 +102,7 @@ func TestACommitOntoWhatHasChangedIsToBeMadeAnew(t *testing.T) {
 		moved++
 		made, _, err := w.all.ChangeFiles(w.prefix+"-rdev", slug, sdk.ChangeFilesOptions{Branch: "main", Message: operation, Files: []*sdk.ChangeFileOperation{change}})
 		w.must(err)
-		head = made.Commit.CommitMeta.SHA
+		head = made.Commit.SHA
 	}
 	for i, c := range []struct {
 		meanwhile, mine string

@@ -21,9 +21,13 @@ func TestAnswersSayWhoCanMendThem(t *testing.T) {
 		class contract.FailureClass // "" for one that is tried again
 		says  string
 	}{
-		{401, contract.ClassAuth, "set PROVISIONER_GITEA_TOKEN_FILE"}, {403, contract.ClassAuth, "required scope(s)"},
-		{429, contract.ClassRateLimit, "fewer calls"}, {423, contract.ClassUser, "unarchive"}, {302, contract.ClassUser, "set PROVISIONER_GITEA_URL"},
-		{500, "", "Gitea says 500: token lacks required scope(s)"}, {502, "", "502"},
+		{401, contract.ClassAuth, "set PROVISIONER_GITEA_TOKEN_FILE"},
+		{403, contract.ClassAuth, "required scope(s)"},
+		{429, contract.ClassRateLimit, "fewer calls"},
+		{423, contract.ClassUser, "unarchive"},
+		{302, contract.ClassUser, "set PROVISIONER_GITEA_URL"},
+		{500, "", "Gitea says 500: token lacks required scope(s)"},
+		{502, "", "502"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if strings.HasSuffix(r.URL.Path, "/version") {
@@ -65,6 +69,9 @@ func TestAShortWaitIsWaitedOnce(t *testing.T) {
 	defer server.Close()
 	client := &http.Client{Transport: patient{&http.Transport{}}}
 	response, err := client.Post(server.URL, "text/plain", strings.NewReader("body"))
+	if err == nil {
+		err = response.Body.Close()
+	}
 	if err != nil || response.StatusCode != http.StatusTooManyRequests || calls != 2 || bodies[0] != "body" || bodies[1] != "body" {
 		t.Errorf("%d calls with %q, %v", calls, bodies, err)
 	}

@@ -197,10 +197,14 @@ func TestWhatCannotBeAdoptedSaysWhy(t *testing.T) {
 		class contract.FailureClass
 		says  string
 	}{
-		{f, "thing", contract.ClassUser, "not the full name"}, {f, "a/b/c", contract.ClassUser, "not the full name"}, {f, "/b", contract.ClassUser, "not the full name"},
-		{f, w.prefix + "-team/none", contract.ClassUser, "there is no repository"}, {f, archived, contract.ClassUser, "is archived"},
+		{f, "thing", contract.ClassUser, "not the full name"},
+		{f, "a/b/c", contract.ClassUser, "not the full name"},
+		{f, "/b", contract.ClassUser, "not the full name"},
+		{f, w.prefix + "-team/none", contract.ClassUser, "there is no repository"},
+		{f, archived, contract.ClassUser, "is archived"},
 		{f, own.Name, contract.ClassUser, "is a project's own"},
-		{member, hidden, contract.ClassUser, "there is no repository"}, {member, seen, contract.ClassAuth, "is no administrator of the repository"},
+		{member, hidden, contract.ClassUser, "there is no repository"},
+		{member, seen, contract.ClassAuth, "is no administrator of the repository"},
 	} {
 		_, err := c.f.Plan(t.Context(), "other", c.adopt)
 		w.failure(err, c.class, c.says)

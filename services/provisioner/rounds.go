@@ -1,0 +1,45 @@
+package provisioner
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/orchard9/rdev/services/provisioner/internal/app"
+)
+
+// How often what is done in rounds is done.
+const (
+	sweepEvery     = time.Hour
+	pipelinesEvery = 15 * time.Second
+)
+
+// again does something now, and then once every interval, until ctx is done.
+func again(ctx context.Context, interval time.Duration, do func()) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		do()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// warn logs what went wrong in a round that another one follows.
+func warn(ctx context.Context, log *slog.Logger, message string, err error) {
+	if err != nil && ctx.Err() == nil {
+		log.Warn(message, "error", err)
+	}
+}
+
+// sweepFiles deletes the files that are too old.
+func (cfg Config) sweepFiles(ctx context.Context, a *app.App, log *slog.Logger) {
+	removed, err := a.SweepFiles(ctx, app.FilesAge{Artifacts: cfg.ArtifactsAge, Caches: cfg.CachesAge})
+	warn(ctx, log, "old files are deleted in the next round", err)
+	if removed > 0 {
+		log.Info("old files deleted", "removed", removed)
+	}
+}
