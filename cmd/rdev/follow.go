@@ -194,11 +194,15 @@ func outcome(op contract.Operation) error {
 		return exit
 	}
 	text := fmt.Sprintf("%s %s %s", what, op.ID, op.State)
-	if op.Failure != nil {
+	if op.Failure != nil && contract.IsProject(op.Kind) {
+		text += ": " + render.Whole(op.Failure) // its end says what to do
+	} else if op.Failure != nil {
 		text += ": " + render.Failure(op.Failure)
 	}
 	exit.err = errors.New(text)
-	switch {
+	switch hint := repairHint(op); {
+	case hint != "":
+		exit.err = &hinted{exit.err, hint}
 	case op.Build != nil:
 		exit.err = &hinted{exit.err, buildHint(op)}
 	case op.Failure != nil && op.Failure.Retryable:

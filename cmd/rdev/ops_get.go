@@ -56,6 +56,7 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 	row("project", render.Line(op.Project))
 	row("state", state)
 	row("command", commandLine(op.Command))
+	row("changes", render.Changes(&op))
 	showQueueing(row, now, op)
 	showBuild(row, op.Build)
 	row("steps", render.Steps(op.Build))
@@ -77,7 +78,9 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 	if op.ExitCode != nil {
 		row("exit code", render.Exit(op))
 	}
-	if op.Failure != nil {
+	if op.Failure != nil && contract.IsProject(op.Kind) {
+		row("failure", render.Whole(op.Failure))
+	} else if op.Failure != nil {
 		row("failure", render.Failure(op.Failure))
 	}
 	if result := op.Result; result != nil {
@@ -101,6 +104,9 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 		return err
 	}
 	if err := showTries(cmd, now, op); err != nil {
+		return err
+	}
+	if err := showProvisioning(cmd, c.style(out), op.Provisioning); err != nil {
 		return err
 	}
 	return showSteps(cmd, c.style(out), now, op.Build)

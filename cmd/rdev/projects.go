@@ -2,22 +2,25 @@ package main
 
 import (
 	"fmt"
-	"text/tabwriter"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/orchard9/rdev/cmd/rdev/internal/client"
 	"github.com/orchard9/rdev/cmd/rdev/internal/render"
+	"github.com/orchard9/rdev/libs/contract"
 )
 
 func newProjectsCommand(c *cli) *cobra.Command {
-	cmd := group("projects", "Create, list, inspect, budget and delete projects",
-		"A project is where work runs: a workspace with its runtime, its credentials and its resources.")
+	cmd := group("projects", "Create, list, inspect, repair, budget and delete projects",
+		`A project is where work runs: a workspace with its runtime, its credentials, and what
+else it is to have: a repository, pipelines, domains, a database, a cache. What it has
+is changed with rdev domains, components, databases, caches and repositories.`)
 	cmd.Aliases = []string{"project"}
 	cmd.AddCommand(
-		newProjectsListCommand(c), newProjectsGetCommand(c), newProjectsCreateCommand(c), newProjectsBudgetCommand(c),
-		newProjectsDeleteCommand(c),
+		newProjectsListCommand(c), newProjectsGetCommand(c), newProjectsCreateCommand(c), newProjectsPlanCommand(c),
+		newProjectsDriftCommand(c), newProjectsRepairCommand(c), newProjectsBudgetCommand(c), newProjectsDeleteCommand(c),
 	)
 	return cmd
 }
@@ -56,9 +59,10 @@ func newProjectsListCommand(c *cli) *cobra.Command {
 
 func newProjectsGetCommand(c *cli) *cobra.Command {
 	return &cobra.Command{
-		Use: "get SLUG", Short: "Show one project", Args: arguments("SLUG"),
-		Example:           "  rdev projects get shop",
-		ValidArgsFunction: c.completeProjects,
+		Use: "get SLUG", Short: "Show one project, and what it has", Args: arguments("SLUG"),
+		Example: `  rdev projects get shop
+  git clone "$(rdev projects get shop -o json | jq -r .repository.clone_url)"`,
+		ValidArgsFunction: c.completeProject(nil),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.connect()
 			if err != nil {
@@ -71,109 +75,105 @@ func newProjectsGetCommand(c *cli) *cobra.Command {
 			if c.json() {
 				return writeJSON(cmd.OutOrStdout(), project)
 			}
-			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			row := func(name, value string) {
-				if value != "" {
-					fmt.Fprintf(table, "%s\t%s\n", name, render.Line(value))
-				}
-			}
-			row("project", project.Slug)
-			row("state", project.State)
-			row("template", project.Template)
-			row("created", moment(time.Now(), &project.CreatedAt))
-			row("runtime", project.Runtime.Kind)
-			row("workspace", project.Runtime.Workspace)
-			if project.Repository != nil {
-				row("repository", project.Repository.CloneURL)
-			}
-			if project.Database != nil {
-				row("database", project.Database.Name+" at "+project.Database.Host)
-			}
-			return table.Flush()
+			return showProject(cmd, project)
 		},
 	}
 }
 
-func newProjectsCreateCommand(c *cli) *cobra.Command {
-	var project client.NewProject
-	noWait := false
-	cmd := &cobra.Command{
-		Use: "create SLUG", Short: "Create a project", Args: arguments("SLUG"),
-		Example: `  rdev projects create shop
-  rdev projects create shop --database
-  rdev projects create shop --no-wait`,
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			project.Slug = args[0]
-			api, err := c.connect()
-			if err != nil {
-				return err
-			}
-			accepted, err := api.ChangeProject(cmd.Context(), client.CreateProject(project), !noWait)
-			if err != nil {
-				return err
-			}
-			return c.conclude(cmd, api, accepted, noWait, "creating "+args[0], "created "+args[0])
-		},
+// showProject writes what is known of a project, a fact to a line.
+func showProject(cmd *cobra.Command, project client.Project) error {
+	facts := newFacts(cmd.OutOrStdout())
+	row := func(name, value string) { facts.row(name, render.Line(value)) }
+	row("project", project.Slug)
+	row("state", project.State)
+	row("template", project.Template)
+	row("created", moment(time.Now(), &project.CreatedAt))
+	row("runtime", project.Runtime.Kind)
+	row("workspace", project.Runtime.Workspace)
+	if r := project.Repository; r != nil {
+		name := r.Name
+		if r.Adopted {
+			name += ", which was there before"
+		}
+		row("repository", name)
+		row("clone", r.CloneURL)
+		row("branch", r.Branch)
+		row("page", r.URL)
 	}
-	cmd.Flags().StringVar(&project.Template, "template", "default", "template to begin with")
-	cmd.Flags().BoolVar(&project.Database, "database", false, "with a database; commands reach it with --credential DATABASE_URL")
-	cmd.Flags().BoolVar(&noWait, "no-wait", false, "print the operation's ID and leave")
-	return cmd
+	if project.CI != nil {
+		row("ci", project.CI.URL)
+	}
+	for _, component := range project.Components {
+		row("component", component.Kind+" "+component.Name)
+	}
+	for _, domain := range project.Domains {
+		text := first(domain.URL, domain.Host)
+		if domain.AliasOf != "" {
+			text += " as " + domain.AliasOf
+		}
+		row("domain", text)
+	}
+	if project.Database != nil {
+		row("database", project.Database.Name+" at "+project.Database.Host)
+	}
+	if project.Cache != nil {
+		row("cache", fmt.Sprintf("%s at %s, as %s", project.Cache.Prefix, project.Cache.Host, project.Cache.User))
+	}
+	return facts.Flush()
 }
 
 func newProjectsDeleteCommand(c *cli) *cobra.Command {
-	noWait, yes := false, false
+	var how changeFlags
+	var keep []string
+	yes := false
 	cmd := &cobra.Command{
 		Use: "delete SLUG", Aliases: []string{"rm"}, Short: "Delete a project and all that is its", Args: arguments("SLUG"),
-		Long: `Delete a project: all that is in its workspace, and its database if it has one. On a
-terminal it asks first; --yes does not.`,
-		Example:           "  rdev projects delete shop --yes",
-		ValidArgsFunction: c.completeProjects,
+		Long: `Delete a project: all that is in its workspace, its repository, domains, database and
+cache. A repository that was adopted stays. On a terminal it asks first; --yes does not.
+
+With --keep, the repository or the database stays as it is, and is nobody's: rdev knows
+no more of it. Where something cannot be removed the rest is, and the project stays
+deleting: rdev projects repair SLUG, or another delete, removes what is left.`,
+		Example: `  rdev projects delete shop --yes
+  rdev projects delete shop --keep repository,database
+  rdev projects delete shop --dry-run`,
+		ValidArgsFunction: c.completeProject(nil),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			question := fmt.Sprintf("Delete project %s and all that is in its workspace?", args[0])
-			if err := agreed(cmd, yes, question, "project "+args[0]); err != nil {
+			if err := agreed(cmd, yes || how.dry, question, "project "+args[0]); err != nil {
 				return err
 			}
-			api, err := c.connect()
-			if err != nil {
-				return err
+			done := "deleted " + args[0]
+			if len(keep) > 0 {
+				done += ", and kept its " + strings.Join(keep, " and ")
 			}
-			accepted, err := api.ChangeProject(cmd.Context(), client.DeleteProject(args[0]), !noWait)
-			if err != nil {
-				return err
-			}
-			return c.conclude(cmd, api, accepted, noWait, "deleting "+args[0], "deleted "+args[0])
+			return c.change(cmd, how, client.DeleteProject(args[0], keep...), "deleting "+args[0], done)
 		},
 	}
-	cmd.Flags().BoolVar(&noWait, "no-wait", false, "print the operation's ID and leave")
+	keepFlag(cmd, &keep)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	how.add(cmd)
 	return cmd
 }
 
-// conclude waits for the end of a change, unless that is not wanted, and tells it.
-func (c *cli) conclude(cmd *cobra.Command, api *client.Client, accepted client.Accepted, noWait bool, doing, done string) error {
-	out, operation := cmd.OutOrStdout(), accepted.Operation
-	if !noWait {
-		var err error
-		if operation, err = c.await(cmd, api, operation, doing); err != nil {
-			return err
+// keepFlag adds --keep with completion.
+func keepFlag(cmd *cobra.Command, target *[]string) {
+	cmd.Flags().StringSliceVar(target, "keep", nil, "what stays: repository, database (repeatable, or with commas)")
+	must(cmd.RegisterFlagCompletionFunc("keep", cobra.FixedCompletions(
+		[]cobra.Completion{contract.ResourceRepository, contract.ResourceDatabase}, cobra.ShellCompDirectiveNoFileComp)))
+}
+
+// completeProject completes the slug of a project, and then what follows, nil for nothing.
+func (c *cli) completeProject(then cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, text string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		switch {
+		case len(args) == 0:
+			return c.completeProjects(cmd, args, text)
+		case then != nil:
+			return then(cmd, args, text)
 		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	var err error
-	switch {
-	case c.json():
-		err = writeJSON(out, operation)
-	case noWait:
-		_, err = fmt.Fprintln(out, render.Line(operation.ID))
-	}
-	if err != nil || noWait {
-		return err
-	}
-	if err := outcome(operation.Operation); err != nil || c.json() {
-		return err
-	}
-	return c.done(cmd, done)
 }
 
 // done tells people what was done.

@@ -33,6 +33,8 @@ func TestMain(m *testing.M) {
 //	expire OPERATION APPROVAL
 //	                       lets the time of an approval run out
 //	sent METHOD PATH BODY  wants the body of the last such request to be this
+//	drifts PROJECT PART DIFFERENCE
+//	                       has a part of a project be another than it is to be
 //	holds PROJECT NAME FILE
 //	                       wants the value of a credential, "" for no project
 func TestScripts(t *testing.T) {
@@ -107,6 +109,9 @@ func TestScripts(t *testing.T) {
 				if body != args[2] {
 					ts.Fatalf("%s %s was sent %s, want %s", args[0], args[1], body, args[2])
 				}
+			},
+			"drifts": func(ts *testscript.TestScript, _ bool, args []string) {
+				gatewayOf(ts).Drift(args[0], args[1], args[2])
 			},
 			"holds": func(ts *testscript.TestScript, _ bool, args []string) {
 				value, known := gatewayOf(ts).Credential(args[0], args[1])

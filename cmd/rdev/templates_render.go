@@ -25,15 +25,11 @@ func newTemplatesRenderCommand(c *cli) *cobra.Command {
 DIR is made where it is not there; nothing in it is overwritten.`,
 		Example: `  rdev templates render go-api shop --set module=git.example.com/team/shop
   rdev templates render monorepo shop --component service:api --component app-react:web`,
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, text string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveFilterDirs
 			}
-			var names []cobra.Completion
-			for _, t := range templates.List() {
-				names = append(names, cobra.CompletionWithDesc(t.Name, t.Description))
-			}
-			return names, cobra.ShellCompDirectiveNoFileComp
+			return completeTemplates(cmd, args, text)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			project := templates.Project{Name: name}

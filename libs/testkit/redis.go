@@ -107,7 +107,7 @@ func RedisWith(t testing.TB, users RedisUsers, settings ...string) *RedisServer 
 // Start starts the server where Kill ended it.
 func (s *RedisServer) Start() {
 	s.t.Helper()
-	process, err := local.Run(s.program, s.log, s.args...)
+	process, err := local.Run(s.t.Context(), s.program, s.log, s.args...)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -47,11 +47,11 @@ func Ask(ctx context.Context, address, user, password string, command ...string)
 
 // request is a command in the protocol of Redis.
 func request(words []string) []byte {
-	text := fmt.Sprintf("*%d\r\n", len(words))
+	text := fmt.Appendf(nil, "*%d\r\n", len(words))
 	for _, word := range words {
-		text += fmt.Sprintf("$%d\r\n%s\r\n", len(word), word)
+		text = fmt.Appendf(text, "$%d\r\n%s\r\n", len(word), word)
 	}
-	return []byte(text)
+	return text
 }
 
 func (s *Server) ask(ctx context.Context, command ...string) (string, error) {

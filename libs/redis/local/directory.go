@@ -72,14 +72,15 @@ func (d directory) writeUsers(password string) error {
 		return err
 	}
 	sum := sha256.Sum256([]byte(password))
-	lines := "user default off\nuser " + Admin + " on #" + hex.EncodeToString(sum[:]) + " ~* &* +@all\n"
+	var lines strings.Builder
+	lines.WriteString("user default off\nuser " + Admin + " on #" + hex.EncodeToString(sum[:]) + " ~* &* +@all\n")
 	for line := range strings.Lines(string(text)) {
 		if !strings.HasPrefix(line, "user default ") && !strings.HasPrefix(line, "user "+Admin+" ") {
-			lines += line
+			lines.WriteString(line)
 		}
 	}
 	fresh := d.users() + ".new"
-	if err := os.WriteFile(fresh, []byte(lines), 0o600); err != nil {
+	if err := os.WriteFile(fresh, []byte(lines.String()), 0o600); err != nil {
 		return err
 	}
 	return os.Rename(fresh, d.users())

@@ -32,13 +32,14 @@ var ErrInUse = errors.New("the directory is in use")
 // startTimeout bounds the start.
 const startTimeout = 20 * time.Second
 
+// memory is the most that all caches take together. What was not used for the longest time
+// goes then.
+const memory = "256mb"
+
 // Options say which server to start, and where it keeps what it has to.
 type Options struct {
 	Dir     string  // made if missing
 	Program Program // as Find has it
-	// Memory is the most that all caches take together, as Redis writes it; 256mb where
-	// empty. What was not used for the longest time goes then.
-	Memory string
 	// Log receives the supervisor's own messages; the server's go to redis.log. Default: none.
 	Log *slog.Logger
 }
@@ -62,9 +63,14 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+	dir, err := filepath.Abs(o.Dir)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("local Redis: %w", err)
 	}
+	o.Dir = dir
 	held, err := cache.TryLock(filepath.Join(o.Dir, "lock"))
 	if errors.Is(err, cache.ErrLocked) {
 		return nil, fmt.Errorf("local Redis: %w: %s", ErrInUse, o.Dir)
@@ -74,14 +80,44 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	server, err := startLocked(ctx, o, held)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("local Redis: %w", err), held.Close())
+		return nil, fmt.Errorf("local Redis: %w", err)
 	}
 	return server, nil
 }
 
-// startLocked has the end of the process give back the lock, where there is one.
+// startLocked gives back the lock once the server has ended, or where there is none.
 func startLocked(ctx context.Context, o Options, held *os.File) (*Server, error) {
 	dir := directory(o.Dir)
+	server, err := prepare(ctx, dir)
+	if err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
+	log := filepath.Join(o.Dir, "redis.log")
+	atEnd := func(p *Process, ended error) {
+		select {
+		case <-p.stopping:
+		default:
+			o.Log.Error("the server of caches ended by itself", "error", ended, "output", tail(log))
+		}
+		_ = held.Close()
+	}
+	server.Process, err = run(ctx, o.Program, log, atEnd, []string{
+		"--bind", "127.0.0.1", "--port", server.url.Port(), "--dir", o.Dir, "--aclfile", dir.users(),
+		"--databases", "1", "--save", "", "--appendonly", "no", "--maxmemory", memory, "--maxmemory-policy", "allkeys-lru",
+		"--proto-max-bulk-len", "32mb", // the largest value: SETRANGE takes no more at once
+	})
+	if err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
+	if err := server.awaitReady(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("the server does not answer: %w: %s", err, tail(log)), server.Stop(ctx))
+	}
+	o.Log.Info("server of caches started", "program", o.Program.Path, "dir", o.Dir, "address", server.url.Host)
+	return server, nil
+}
+
+// prepare has a server to be, whose port is free and whose users are in their file.
+func prepare(ctx context.Context, dir directory) (*Server, error) {
 	password, err := dir.password()
 	if err != nil {
 		return nil, err
@@ -92,37 +128,9 @@ func startLocked(ctx context.Context, o Options, held *os.File) (*Server, error)
 	}
 	server := &Server{url: url.URL{Scheme: "redis", User: url.UserPassword(Admin, password), Host: "127.0.0.1:" + port}}
 	if err := server.evict(ctx); err != nil {
-		return nil, fmt.Errorf("%w; it is the port of the file %s, which the credentials of projects name", err, filepath.Join(o.Dir, "port"))
+		return nil, fmt.Errorf("%w; it is the port of the file %s, which the credentials of projects name", err, filepath.Join(string(dir), "port"))
 	}
-	if err := dir.writeUsers(password); err != nil {
-		return nil, err
-	}
-	memory := o.Memory
-	if memory == "" {
-		memory = "256mb"
-	}
-	log := filepath.Join(o.Dir, "redis.log")
-	server.Process, err = Run(o.Program, log, "--bind", "127.0.0.1", "--port", port, "--dir", o.Dir, "--aclfile", dir.users(),
-		"--databases", "1", "--save", "", "--appendonly", "no", "--maxmemory", memory, "--maxmemory-policy", "allkeys-lru",
-		// The largest value: SETRANGE takes no more at once.
-		"--proto-max-bulk-len", "32mb")
-	if err != nil {
-		return nil, err
-	}
-	go func() {
-		<-server.Done()
-		select {
-		case <-server.stopping:
-		default:
-			o.Log.Error("the server of caches ended by itself", "error", server.ended, "output", tail(log))
-		}
-		_ = held.Close()
-	}()
-	if err := server.awaitReady(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("the server does not answer: %w: %s", err, tail(log)), server.Stop(ctx))
-	}
-	o.Log.Info("server of caches started", "program", o.Program.Path, "dir", o.Dir, "port", port)
-	return server, nil
+	return server, dir.writeUsers(password)
 }
 
 // awaitReady returns once the server answers to its administrator.

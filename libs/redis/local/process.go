@@ -23,19 +23,25 @@ const (
 type Process struct {
 	process  *os.Process
 	done     chan struct{}
-	ended    error // set before done is closed
 	stopping chan struct{}
 	stopOnce sync.Once
 }
 
-// Run starts a server, whose words go to the file log. It need not answer yet.
-func Run(program Program, log string, args ...string) (*Process, error) {
+// Run starts a server, whose words go to the file log. It need not answer yet. The end of
+// ctx is not its end.
+func Run(ctx context.Context, program Program, log string, args ...string) (*Process, error) {
+	return run(ctx, program, log, func(*Process, error) {}, args)
+}
+
+// run is Run, and calls atEnd with how the server ended before Done tells.
+func run(ctx context.Context, program Program, log string, atEnd func(*Process, error), args []string) (*Process, error) {
 	output, err := os.OpenFile(log, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer output.Close()
-	server := exec.Command(program.Path, args...)
+	ctx = context.WithoutCancel(ctx)
+	server := exec.CommandContext(ctx, program.Path, args...)
 	server.Env, server.Dir = append([]string{"LC_ALL=C"}, program.Env...), "/"
 	server.Stdout, server.Stderr = output, output
 	// A group of its own: Ctrl-C is for us, we stop the server when its users are done.
@@ -43,14 +49,15 @@ func Run(program Program, log string, args ...string) (*Process, error) {
 	if err := server.Start(); err != nil {
 		return nil, err
 	}
-	unwatch, err := watch(server.Process)
+	unwatch, err := watch(ctx, server.Process)
 	if err != nil {
 		return nil, errors.Join(err, server.Process.Kill(), server.Wait())
 	}
 	p := &Process{process: server.Process, done: make(chan struct{}), stopping: make(chan struct{})}
 	go func() {
-		p.ended = server.Wait()
+		ended := server.Wait()
 		unwatch()
+		atEnd(p, ended)
 		close(p.done)
 	}()
 	return p, nil
@@ -58,13 +65,13 @@ func Run(program Program, log string, args ...string) (*Process, error) {
 
 // watch ends the server when we are gone, however that happened: a shell waits for the end
 // of a pipe whose other end only we hold.
-func watch(server *os.Process) (stop func(), err error) {
+func watch(ctx context.Context, server *os.Process) (stop func(), err error) {
 	ours, theirs, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer ours.Close()
-	watcher := exec.Command("/bin/sh", "-c", `read -r line; kill "$0"`, strconv.Itoa(server.Pid))
+	watcher := exec.CommandContext(ctx, "/bin/sh", "-c", `read -r line; kill "$0"`, strconv.Itoa(server.Pid))
 	watcher.Stdin = ours
 	watcher.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := watcher.Start(); err != nil {

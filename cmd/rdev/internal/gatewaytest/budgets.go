@@ -45,7 +45,7 @@ func (g *Gateway) putBudget(w http.ResponseWriter, r *http.Request, of string) {
 	entity, id := "key", r.PathValue("key")
 	data := map[string]any{"id": id}
 	if slug := r.PathValue("project"); slug != "" {
-		entity, id, data = "project", slug, describe(slug)
+		entity, id, data = "project", slug, g.describe(slug)
 	}
 	if budget != (contract.Budget{}) {
 		data["budget"] = budget

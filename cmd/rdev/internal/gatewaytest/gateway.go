@@ -24,9 +24,11 @@ type Gateway struct {
 	Server *httptest.Server
 
 	mu         sync.Mutex
-	changed    *sync.Cond // whenever operations, log or requests grow
-	projects   []string
-	operations []*operation // in the order of their creation
+	changed    *sync.Cond                   // whenever operations, log or requests grow
+	projects   []string                     // slugs, in the order of their creation
+	made       map[string]*contract.Project // by slug; see project
+	drifts     map[string]string            // differences, by slug and part
+	operations []*operation                 // in the order of their creation
 	byKey      map[string]string
 	log        []event
 	requests   []Request
@@ -87,6 +89,7 @@ func New(projects ...string) *Gateway {
 	g := &Gateway{
 		projects: projects, byKey: map[string]string{}, keys: []*apiKey{firstKey()}, credentials: map[[2]string]credential{},
 		budgets: map[string]contract.Budget{}, used: map[string]contract.Spend{}, torn: map[string]bool{},
+		made: map[string]*contract.Project{}, drifts: map[string]string{},
 		workers: []*worker{{id: "local-1", state: contract.WorkerReady}, {id: "local-2", state: contract.WorkerReady}},
 	}
 	g.changed = sync.NewCond(&g.mu)
@@ -95,10 +98,7 @@ func New(projects ...string) *Gateway {
 	mux.HandleFunc("GET /version", g.plain(`{"version":"v1.2.3"}`))
 	mux.HandleFunc("GET /agents", g.plain(`{"agents":[{"name":"claude-code","version":"2.1.0","binary":"claude","reports_usage":true,"reports_cost":true},`+
 		`{"name":"codex","version":"0.1","binary":"codex","reports_usage":true}]}`))
-	mux.HandleFunc("GET /projects", g.listProjects)
-	mux.HandleFunc("POST /projects", g.createProject)
-	mux.HandleFunc("GET /projects/{project}", g.getProject)
-	mux.HandleFunc("DELETE /projects/{project}", g.deleteProject)
+	g.projectRoutes(mux)
 	mux.HandleFunc("POST /projects/{project}/commands", g.createCommand)
 	mux.HandleFunc("GET /operations", g.listOperations)
 	mux.HandleFunc("GET /operations/{id}", g.getOperation)

@@ -48,7 +48,7 @@ func (g *Gateway) createCommand(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	g.start(w, r, "command."+kind, r.PathValue("project"), command, func(op *operation) {
+	g.start(w, r, contract.Operation{Kind: "command." + kind, Project: r.PathValue("project"), Command: command}, func(op *operation) {
 		switch kind {
 		case "shell":
 			g.playShell(op, words(command.Shell))

@@ -44,19 +44,32 @@ func ProvisionNews(before, now []contract.ProvisionStep) (news []string) {
 func (s Style) ProvisionSigns(steps []contract.ProvisionStep) string {
 	var all []string
 	for _, step := range steps {
-		sign := s.Bad("✗")
+		sign := "✓"
 		switch Stands(step) {
 		case string(contract.ProvisionPlanned):
-			sign = s.Dim("…")
+			sign = "…"
 		case string(contract.ProvisionUndone):
-			sign = s.Dim("–")
+			sign = "–"
 		case string(contract.ProvisionLeft), provisionFailed:
-		default:
-			sign = s.Good("✓")
+			sign = "✗"
 		}
-		all = append(all, Line(step.Name)+" "+sign)
+		all = append(all, Line(step.Name)+" "+s.provision(step, sign))
 	}
 	return strings.Join(all, ", ")
+}
+
+// Provision is Stands in its color.
+func (s Style) Provision(step contract.ProvisionStep) string { return s.provision(step, Stands(step)) }
+
+// provision is text in the color of how a step stands.
+func (s Style) provision(step contract.ProvisionStep, text string) string {
+	switch Stands(step) {
+	case string(contract.ProvisionPlanned), string(contract.ProvisionUndone):
+		return s.Dim(text)
+	case string(contract.ProvisionLeft), provisionFailed:
+		return s.Bad(text)
+	}
+	return s.Good(text)
 }
 
 // provisionFailed is how a step stands that could not be applied.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -75,10 +73,8 @@ func (a *attempt) run(ctx context.Context, p plan) (ending, error) {
 		if err != nil {
 			return ending{}, err
 		}
+		p.spec.Env, values = withRepository(p.spec.Env, values)
 		a.secrets = redact.New(values)
-		for _, name := range slices.Sorted(maps.Keys(values)) {
-			p.spec.Env = append(p.spec.Env, name+"="+values[name]) // the last of a name wins
-		}
 	}
 	return a.follow(ctx, p)
 }

@@ -2,17 +2,15 @@ package app
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// The credentials of a project with which its repository is reached: over HTTP by the user
-// and the token, over SSH by the key.
-const (
-	RepositoryUser  = "REPOSITORY_USER"
-	RepositoryToken = "REPOSITORY_TOKEN" //nolint:gosec // a name
-	RepositoryKey   = "REPOSITORY_KEY"
-)
+// RepositoryKey is the credential with which a project's repository is reached over SSH, at
+// the address in [contract.RepositoryURL]. Over HTTP there are a user and a token instead.
+const RepositoryKey = "REPOSITORY_KEY"
 
 // AccessStep gives the commands of a project a way into its repository, as credentials.
 type AccessStep struct {
@@ -31,7 +29,7 @@ func (AccessStep) Asked(_, target contract.ProjectSpec) bool { return target.Rep
 
 // Plan implements Step.
 func (s AccessStep) Plan(context.Context, Task) (contract.ProvisionAction, string, error) {
-	return contract.ProvisionCreate, "access to the repository", s.Secrets.Available(RepositoryToken)
+	return contract.ProvisionCreate, "access to the repository", s.Secrets.Available(contract.RepositoryToken)
 }
 
 // Apply implements Step. What was given before is worth nothing then.
@@ -39,18 +37,19 @@ func (s AccessStep) Apply(ctx context.Context, t Task) (map[string]string, error
 	if err := (RepositoryStep{s.Repositories}).available(); err != nil {
 		return nil, err
 	}
-	access, err := s.Repositories.Grant(ctx, t.Slug, repositoryOf(t))
+	r := repositoryOf(t)
+	access, err := s.Repositories.Grant(ctx, t.Slug, r)
 	if err != nil {
 		return nil, err
 	}
 	external := map[string]string{contract.ExternalUser: access.User}
-	values := map[string]string{RepositoryUser: access.User, RepositoryToken: access.Token}
+	values := map[string]string{contract.RepositoryURL: r.CloneURL, contract.RepositoryUser: access.User, contract.RepositoryToken: access.Token}
 	if access.Key != "" {
 		external = map[string]string{contract.ExternalCloneURL: access.SSHURL}
-		values = map[string]string{RepositoryKey: access.Key}
+		values = map[string]string{contract.RepositoryURL: access.SSHURL, RepositoryKey: access.Key}
 	}
-	for name, value := range values {
-		if err := s.Secrets.Keep(ctx, t.Op, name, value); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if err := s.Secrets.Keep(ctx, t.Op, name, values[name]); err != nil {
 			return nil, err
 		}
 	}
@@ -59,14 +58,18 @@ func (s AccessStep) Apply(ctx context.Context, t Task) (map[string]string, error
 
 // Undo implements Step. What was given goes with the repository, or with its mark.
 func (s AccessStep) Undo(ctx context.Context, t Task) error {
-	return s.Secrets.Drop(ctx, t.Slug, RepositoryUser, RepositoryToken, RepositoryKey)
+	return s.Secrets.Drop(ctx, t.Slug, append(contract.RepositoryCredentials(), RepositoryKey)...)
 }
 
 // Verify implements Step. Whether what was given is still taken is the repository's to say.
 func (s AccessStep) Verify(ctx context.Context, t Task) ([]string, error) {
-	name := RepositoryToken
+	secret := contract.RepositoryToken
 	if t.Of(s.Name())[contract.ExternalUser] == "" {
-		name = RepositoryKey
+		secret = RepositoryKey
 	}
-	return missing(ctx, s.Secrets, nil, t.Slug, name)
+	differences, err := missing(ctx, s.Secrets, nil, t.Slug, contract.RepositoryURL)
+	if err != nil {
+		return nil, err
+	}
+	return missing(ctx, s.Secrets, differences, t.Slug, secret)
 }

@@ -205,9 +205,16 @@ func TestWhatCannotBeAPipelineIsRefused(t *testing.T) {
 		variables map[string]string
 		field     string
 	}{
-		{"a b", nil, "branch"}, {"-f", nil, "branch"}, {"a\x00", nil, "branch"}, {strings.Repeat("x", 256), nil, "branch"},
-		{"", map[string]string{"A B": ""}, "variables"}, {"", map[string]string{"1A": ""}, "variables"}, {"", map[string]string{"": ""}, "variables"},
-		{"", map[string]string{app.RequestVariable: "x"}, "variables"}, {"", many, "variables"}, {"", map[string]string{"A": strings.Repeat("x", 64<<10)}, "variables"},
+		{"a b", nil, "branch"},
+		{"-f", nil, "branch"},
+		{"a\x00", nil, "branch"},
+		{strings.Repeat("x", 256), nil, "branch"},
+		{"", map[string]string{"A B": ""}, "variables"},
+		{"", map[string]string{"1A": ""}, "variables"},
+		{"", map[string]string{"": ""}, "variables"},
+		{"", map[string]string{app.RequestVariable: "x"}, "variables"},
+		{"", many, "variables"},
+		{"", map[string]string{"A": strings.Repeat("x", 64<<10)}, "variables"},
 	} {
 		_, err := a.RunPipeline(t.Context(), contract.RunPipeline{Project: "shop", Branch: c.branch, Variables: c.variables})
 		if known, ok := errors.AsType[*contract.Error](err); !ok || known.Code != contract.CodeInvalidRequest || known.Fields[0].Field != c.field {

@@ -22,17 +22,15 @@ const (
 // set sets a field of the library's, which it does not send where it is not present.
 func set[T any](value *T, present *bool, to T) { *value, *present = to, true }
 
-// call makes one call, with a limit of its own: the library lets go of the caller's at the
-// second page of a list, and where a server asks for a long pause waits for as long as it may.
-func (d *DNS) call(ctx context.Context, c claim, do func(context.Context, option.RequestOption) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
+// call makes one call of the library's.
+func call(c claim, do func(option.RequestOption) error) error {
 	var answer *http.Response
-	err := do(ctx, option.WithResponseInto(&answer))
+	err := do(option.WithResponseInto(&answer))
 	return told(c.zoneName, answer, err)
 }
 
-// list is all records of a name, page by page.
+// list is all records of a name. The library could turn the pages by itself, but forgets the
+// deadline at the second one.
 func (d *DNS) list(ctx context.Context, c claim, name string) (records []dns.RecordResponse, err error) {
 	var params dns.RecordListParams
 	set(&params.ZoneID.Value, &params.ZoneID.Present, c.zone)
@@ -44,13 +42,16 @@ func (d *DNS) list(ctx context.Context, c claim, name string) (records []dns.Rec
 		set(&params.Page.Value, &params.Page.Present, float64(page+1))
 		var some []dns.RecordResponse
 		var size int64
-		err := d.call(ctx, c, func(ctx context.Context, into option.RequestOption) error {
+		err := call(c, func(into option.RequestOption) error {
 			answer, err := d.records.List(ctx, params, into)
 			if err != nil {
 				return err
 			}
-			var envelope struct{ Success bool }
-			if answer == nil || json.Unmarshal([]byte(answer.JSON.RawJSON()), &envelope) != nil || !envelope.Success {
+			var envelope struct {
+				Success bool
+				Result  []json.RawMessage
+			}
+			if answer == nil || json.Unmarshal([]byte(answer.JSON.RawJSON()), &envelope) != nil || !envelope.Success || envelope.Result == nil {
 				return errors.New("the answer has no list")
 			}
 			some, size = answer.Result, answer.ResultInfo.PerPage
@@ -85,7 +86,7 @@ func (d *DNS) create(ctx context.Context, c claim, name string, want lead) error
 	}
 	params := dns.RecordNewParams{Body: body}
 	set(&params.ZoneID.Value, &params.ZoneID.Present, c.zone)
-	return d.call(ctx, c, func(ctx context.Context, into option.RequestOption) error {
+	return call(c, func(into option.RequestOption) error {
 		made, err := d.records.New(ctx, params, into)
 		return answered(err, made != nil && made.ID != "")
 	})
@@ -99,7 +100,7 @@ func (d *DNS) edit(ctx context.Context, c claim, id string, want lead) error {
 	set(&body.Proxied.Value, &body.Proxied.Present, want.proxied)
 	params := dns.RecordEditParams{Body: body}
 	set(&params.ZoneID.Value, &params.ZoneID.Present, c.zone)
-	return d.call(ctx, c, func(ctx context.Context, into option.RequestOption) error {
+	return call(c, func(into option.RequestOption) error {
 		now, err := d.records.Edit(ctx, id, params, into)
 		return answered(err, now != nil && now.ID == id)
 	})
@@ -109,7 +110,7 @@ func (d *DNS) edit(ctx context.Context, c claim, id string, want lead) error {
 func (d *DNS) delete(ctx context.Context, c claim, id string) error {
 	var params dns.RecordDeleteParams
 	set(&params.ZoneID.Value, &params.ZoneID.Present, c.zone)
-	err := d.call(ctx, c, func(ctx context.Context, into option.RequestOption) error {
+	err := call(c, func(into option.RequestOption) error {
 		gone, err := d.records.Delete(ctx, id, params, into)
 		return answered(err, gone != nil && gone.ID == id)
 	})

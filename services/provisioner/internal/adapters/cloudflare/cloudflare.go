@@ -33,10 +33,8 @@ import (
 
 const (
 	connectTimeout = 5 * time.Second
-	// tryTimeout bounds a request, callTimeout the same with another try, and taskTimeout all
-	// that a method asks for.
+	// tryTimeout bounds a request, taskTimeout all that a method asks for.
 	tryTimeout  = 10 * time.Second
-	callTimeout = 25 * time.Second
 	taskTimeout = 2 * time.Minute
 )
 
@@ -62,6 +60,7 @@ type DNS struct {
 	client       *http.Client
 	installation string
 	want         lead
+	limit        time.Duration // of what a method asks for
 }
 
 var (
@@ -104,7 +103,7 @@ func New(cfg Config) (*DNS, error) {
 		where = option.WithBaseURL(cfg.BaseURL)
 	}
 	return &DNS{
-		zones: cfg.Zones, client: client, installation: cfg.Installation, want: want,
+		zones: cfg.Zones, client: client, installation: cfg.Installation, want: want, limit: taskTimeout,
 		records: dns.NewRecordService(where, option.WithAPIToken(cfg.Token), option.WithHTTPClient(client),
 			option.WithRequestTimeout(tryTimeout), option.WithMaxRetries(1), option.WithMiddleware(impatient)),
 	}, nil
@@ -112,8 +111,7 @@ func New(cfg Config) (*DNS, error) {
 
 func newClient() *http.Client {
 	return &http.Client{
-		// The library has its limit for a try, which ends sooner.
-		Timeout: callTimeout,
+		Timeout: tryTimeout,
 		Transport: &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
 			DialContext:         (&net.Dialer{Timeout: connectTimeout}).DialContext,

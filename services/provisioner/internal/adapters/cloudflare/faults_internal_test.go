@@ -208,6 +208,77 @@ func TestATokenThatIsRefusedIsNotSaid(t *testing.T) {
 	refused(t, err, contract.ClassAuth, "zone example.com")
 }
 
+// What was done, though nobody heard of it, is found: by the library's other try already.
+func TestAnAnswerThatIsLostIsNoFailure(t *testing.T) {
+	t.Parallel()
+	for _, match := range []string{`"type":"TXT"`, `"type":"CNAME"`, "PATCH ", "DELETE "} {
+		w := newWorld(t)
+		w.create(w.dns(target("old.example.net")), "shop", host)
+		if match != "PATCH " {
+			w.remove(w.dns(), "shop", host)
+		}
+		d := w.dns()
+		lost := cloudflaretest.Fault{Status: 502, RetryAfter: "0", AfterEffect: true}
+		w.Fail(match, lost)
+		w.create(d, "shop", host)
+		w.verified(d)
+		w.Heal()
+		w.Fail(match, lost)
+		w.remove(d, "shop", host)
+		if got := w.there(); got != "" {
+			t.Errorf("%s: left is %s", match, got)
+		}
+	}
+}
+
+func TestWhatIsGoneMeanwhileIsRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.create(w.dns(), "shop", host)
+	w.Before("DELETE ", func() { w.Drop(host) })
+	w.remove(w.dns(), "shop", host)
+	if got := w.there(); got != "" {
+		t.Errorf("left is %s", got)
+	}
+}
+
+func TestAnAnswerThatIsNoneIsAnError(t *testing.T) {
+	t.Parallel()
+	for _, match := range []string{"GET ", `"type":"TXT"`, `"type":"CNAME"`, "PATCH ", "DELETE "} {
+		w := newWorld(t)
+		d := w.dns()
+		if match == "PATCH " || match == "DELETE " {
+			w.create(w.dns(target("old.example.net")), "shop", host)
+		}
+		w.Fail(match, cloudflaretest.Fault{Status: 200})
+		_, err := d.Create(t.Context(), "shop", host)
+		if match == "DELETE " {
+			err = d.Remove(t.Context(), "shop", host)
+		}
+		if err == nil || !strings.Contains(err.Error(), "the answer ") {
+			t.Errorf("%s: %v", match, err)
+		}
+	}
+}
+
+func TestEachMethodHasALimitOfTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.dns()
+	d.limit = 0
+	_, planned := d.Plan(t.Context(), "shop", host)
+	_, created := d.Create(t.Context(), "shop", host)
+	_, verified := d.Verify(t.Context(), "shop", host)
+	for _, err := range []error{planned, created, verified, d.Remove(t.Context(), "shop", host)} {
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	}
+	if calls := w.Calls(); len(calls) > 0 {
+		t.Errorf("asked was %q", calls)
+	}
+}
+
 // The library takes no deadline to the second page of a list.
 func TestAPageThatHangsEndsWithTheDeadline(t *testing.T) {
 	t.Parallel()

@@ -136,7 +136,7 @@ func (d *DNS) what(host string) string {
 
 // Plan implements app.DNS.
 func (d *DNS) Plan(ctx context.Context, slug, host string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, taskTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.limit)
 	defer cancel()
 	c, err := d.claim(slug, host)
 	if err != nil {
@@ -151,7 +151,7 @@ func (d *DNS) Plan(ctx context.Context, slug, host string) (string, error) {
 
 // Verify implements app.DNS.
 func (d *DNS) Verify(ctx context.Context, slug, host string) (differences []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, taskTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.limit)
 	defer cancel()
 	c, err := d.claim(slug, host)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 // Create implements app.DNS.
 func (d *DNS) Create(ctx context.Context, slug, host string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, taskTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.limit)
 	defer cancel()
 	c, err := d.claim(slug, host)
 	if err != nil {
@@ -111,7 +111,7 @@ func (d *DNS) add(ctx context.Context, c claim) error {
 // Remove implements app.DNS. Where the host is not the project's there is nothing to
 // remove.
 func (d *DNS) Remove(ctx context.Context, slug, host string) error {
-	ctx, cancel := context.WithTimeout(ctx, taskTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.limit)
 	defer cancel()
 	c, err := d.claim(slug, host)
 	if err != nil {

@@ -59,7 +59,9 @@ func (f *Forge) answer(w http.ResponseWriter, r *http.Request, q request, name s
 	}
 	refused := in.stop(stdin) // nobody listens any more
 	ended := wait(ctx, cmd)
-	_ = control.SetReadDeadline(time.Time{})
+	if in.ended.Load() { // else the server would wait for the rest
+		_ = control.SetReadDeadline(time.Time{})
+	}
 	_ = control.SetWriteDeadline(time.Time{})
 	if err = errors.Join(refused, err, ended); err == nil {
 		return

@@ -199,9 +199,9 @@ func TestALargePushIsStreamedAndTooLargeAOneRefused(t *testing.T) {
 	if w.must("-C", "two", "rev-parse", "HEAD") != head || w.must("-C", "two", "status", "--porcelain") != "" {
 		t.Error("what came back is another")
 	}
-	w.write("one", "larger", random(t, 60<<20))
+	w.write("one", "larger", random(t, 50<<20))
 	for _, buffer := range []string{"1m", "100m"} { // in chunks, and with a length
-		w.refused("", "-C", "one", "-c", "http.postBuffer="+buffer, "push", "origin", "main")
+		w.refused("error: RPC failed", "-C", "one", "-c", "http.postBuffer="+buffer, "push", "origin", "main")
 		if w.head(r) != head {
 			t.Error("it was taken")
 		}

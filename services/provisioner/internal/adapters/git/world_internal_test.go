@@ -73,7 +73,7 @@ func with(r app.Repository, token string) string {
 
 // command is git as the user runs it: without the proxies and the settings of the machine.
 func (w *world) command(args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(w.t.Context(), "git", append([]string{"-c", "http.proxy=", "-c", "init.defaultBranch=main"}, args...)...)
+	cmd := exec.CommandContext(w.t.Context(), "git", append([]string{"-c", "http.proxy=", "-c", "init.defaultBranch=main", "-c", "core.compression=0"}, args...)...)
 	cmd.Dir = w.home
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + w.home, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",

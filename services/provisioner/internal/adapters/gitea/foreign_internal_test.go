@@ -21,12 +21,16 @@ func (w *world) populate(f *Forge, random *rand.Rand, slug string) {
 	organization := f.config.Organization
 	one := func(n int) bool { return random.IntN(n) == 0 }
 	if !one(4) {
-		name := w.team(organization, slug, one(2))
+		initialised := one(2)
+		name := w.team(organization, slug, initialised)
 		descriptions := []string{"", "of somebody", f.descriptionOf("another"), f.descriptionOf(slug) + " ", "rdev project " + slug + " of installation other"}
 		description := descriptions[random.IntN(len(descriptions))]
 		topics := [][]string{nil, {"rdev"}, {"go", "rdev"}, {f.topicOf("another"), "rdev"}}[random.IntN(4)]
-		if one(3) { // it says that it is ours, and is not: it has a topic of somebody, or a commit
+		if one(3) { // it says that it is ours, and is not: it has a commit, or a topic of somebody
 			description, topics = f.descriptionOf(slug), []string{"somebody"}
+			if initialised {
+				topics = nil
+			}
 		}
 		_, _, err := w.all.EditRepo(organization, slug, sdk.EditRepoOption{Description: &description})
 		w.must(err)
@@ -288,5 +292,27 @@ func TestWhatPeopleChangeIsToldAndNotFought(t *testing.T) {
 	w.must(f.Remove(t.Context(), slug, ""))
 	if topics, _, err := w.all.ListRepoTopics(organization, other, sdk.ListRepoTopicsOptions{ListOptions: sdk.ListOptions{PageSize: 50}}); err != nil || !slices.Equal(topics, []string{"rdev"}) {
 		t.Errorf("it has the topics %s, %v", topics, err)
+	}
+}
+
+func TestWhatIsArchivedIsRemovedAndReleased(t *testing.T) {
+	w := newWorld(t)
+	yes := true
+	for i, f := range []*Forge{w.forge(deadHook), w.forge(deadHook, w.member(), func(c *Config) { c.Organization = w.prefix + "-member-rdev" })} {
+		for what, end := range map[string]func() error{
+			"remove":  func() error { return f.Remove(t.Context(), slug, "") },
+			"release": func() error { return f.Release(t.Context(), slug, "") },
+		} {
+			w.grant(f, slug, w.create(f, slug, ""))
+			_, _, err := w.all.EditRepo(f.config.Organization, slug, sdk.EditRepoOption{Archived: &yes})
+			w.must(err)
+			if err := end(); err != nil {
+				t.Fatalf("%s of %d: %v", what, i, err)
+			}
+			if left := w.left(f, slug); strings.Contains(left, "rdev.invalid") || strings.Contains(left, f.topicOf(slug)) || strings.Contains(left, "installation") {
+				t.Errorf("%s of %d: left is %s", what, i, left)
+			}
+			_, _ = w.all.DeleteRepo(f.config.Organization, slug) // where it was released
+		}
 	}
 }

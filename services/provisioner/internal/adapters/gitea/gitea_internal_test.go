@@ -88,7 +88,7 @@ func TestARepositoryIsMadeUsedAndRemoved(t *testing.T) {
 
 func TestATokenIsGoodForOneRepositoryAndUntilTheNext(t *testing.T) {
 	w := newWorld(t)
-	f := w.forge()
+	f := w.forge(w.administrator())
 	shop, blog := w.create(f, "shop", ""), w.create(f, "blog", "")
 	public := w.prefix + "-public" // to whoever is logged in
 	if _, _, err := w.all.CreateOrg(sdk.CreateOrgOption{Name: public, Visibility: sdk.VisibleTypeLimited}); err != nil {

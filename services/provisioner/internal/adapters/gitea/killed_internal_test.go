@@ -2,6 +2,7 @@ package gitea
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,6 +56,16 @@ func (l life) whole(killAt int) app.Repository {
 	return r
 }
 
+// topics fails the test where an own repository does not have both.
+func (l life) topics(killAt int) {
+	l.t.Helper()
+	f, err := l.f.connect(l.t.Context())
+	l.must(err)
+	if there, err := f.own(slug); l.adopt == "" && (err != nil || !slices.Equal(there.topics, []string{"rdev", l.f.topicOf(slug)})) {
+		l.t.Errorf("killed at %d: it has the topics %s, %v", killAt, there.topics, err)
+	}
+}
+
 // gone removes it, and fails the test where something is left.
 func (l life) gone(killAt int, before string) {
 	l.t.Helper()
@@ -79,11 +90,11 @@ func TestWhatAKilledAttemptLeavesIsCompletedAndRemoved(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			l := life{world: w}
-			change := []func(*Config){deadHook}
+			token := w.administrator
 			if c.member {
-				change = append(change, w.member())
+				token = w.member
 			}
-			l.f = w.forge(change...)
+			l.f = w.forge(deadHook, token())
 			var before string
 			if c.adopt {
 				l.adopt = w.team(w.prefix+"-team", "thing", true)
@@ -109,8 +120,9 @@ func TestWhatAKilledAttemptLeavesIsCompletedAndRemoved(t *testing.T) {
 				if _, err := l.f.Plan(t.Context(), slug, l.adopt); err != nil {
 					t.Fatalf("killed at %d: it does not know its own: %v", killAt, err)
 				}
-				if killAt%3 == 0 {
+				if killAt%3 != 1 {
 					l.whole(killAt)
+					l.topics(killAt)
 				} else if l.adopt == "" && w.left(l.f, slug) == "" {
 					l.world.create(l.f, slug, "") // so that there is an organization
 				}

@@ -86,7 +86,18 @@ func (w *world) person(name string, scopes ...sdk.AccessTokenScope) (token strin
 
 // member has a token of somebody who is no administrator, as an operator may give it.
 func (w *world) member() func(*Config) {
+	w.t.Helper()
 	token := w.person(w.prefix+"-member", "write:organization", "write:repository", "read:user")
+	return func(c *Config) { c.Token = token }
+}
+
+// administrator has a token that may do what rdev needs, and no more.
+func (w *world) administrator() func(*Config) {
+	w.t.Helper()
+	name, yes := w.prefix+"-administrator", true
+	token := w.person(name, "write:admin", "write:organization", "write:repository", "read:user")
+	_, err := w.all.AdminEditUser(name, sdk.EditUserOption{LoginName: name, Admin: &yes})
+	w.must(err)
 	return func(c *Config) { c.Token = token }
 }
 

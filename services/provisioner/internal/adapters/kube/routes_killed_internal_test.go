@@ -124,7 +124,8 @@ func TestNothingWithoutTheLabelsOfItsProjectIsEverChanged(t *testing.T) {
 // litter is what others may have made in the namespace.
 func litter(random *rand.Rand, slugs, hosts []string) (objects []runtime.Object) {
 	labels := []map[string]string{
-		nil, {"app": "web"}, {kube.LabelManagedBy: kube.ManagedBy}, {kube.LabelProjectID: "shop"},
+		nil,
+		{"app": "web"}, {kube.LabelManagedBy: kube.ManagedBy}, {kube.LabelProjectID: "shop"},
 		{kube.LabelManagedBy: "Helm", kube.LabelProject: kube.Project, kube.LabelProjectID: "shop"},
 		labelsOf("wiki"),
 	}

@@ -52,13 +52,13 @@ func (d directory) portOf(slug string) (int, error) {
 
 // givePort gives a project a port that no other has, or finds the one that it has. The
 // note in its directory is all that there is of it: with the directory the port is free.
-func (d directory) givePort(slug string) (port int, err error) {
-	err = d.locked(func() error {
+func (d directory) givePort(slug string) error {
+	return d.locked(func() error {
 		taken, err := d.taken(slug)
 		if err != nil {
 			return err
 		}
-		port, err = d.portOf(slug)
+		port, err := d.portOf(slug)
 		if err == nil && !taken[port] || err != nil && !errors.Is(err, errNoPort) {
 			return err
 		}
@@ -67,7 +67,6 @@ func (d directory) givePort(slug string) (port int, err error) {
 		}
 		return d.notePort(slug, port)
 	})
-	return port, err
 }
 
 // taken are the ports of other projects.

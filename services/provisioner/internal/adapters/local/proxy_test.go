@@ -240,8 +240,12 @@ func TestAConnectionThatIsUpgradedGoesBothWays(t *testing.T) {
 	fmt.Fprint(conn, "GET /socket HTTP/1.1\r\nHost: shop.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 	in := bufio.NewReader(conn)
 	response, err := http.ReadResponse(in, nil)
-	if err != nil || response.StatusCode != http.StatusSwitchingProtocols || response.Header.Get("Upgrade") != "websocket" {
-		t.Fatalf("got %v, %v", response, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusSwitchingProtocols || response.Header.Get("Upgrade") != "websocket" {
+		t.Fatalf("got %v", response)
 	}
 	for _, word := range []string{"a\n", "b\n"} {
 		fmt.Fprint(conn, word)
@@ -283,9 +287,13 @@ func TestNothingButThePortsOfProjectsIsReached(t *testing.T) {
 		}
 		fmt.Fprint(conn, request, "\r\nConnection: close\r\n\r\n")
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil || response.StatusCode != want {
-			t.Errorf("%q: %v (%v), want %d", request, response, err, want)
+		if err != nil {
+			t.Fatal(err)
 		}
+		if response.StatusCode != want {
+			t.Errorf("%q: %v, want %d", request, response, want)
+		}
+		response.Body.Close()
 		conn.Close()
 	}
 }

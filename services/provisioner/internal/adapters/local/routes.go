@@ -34,8 +34,8 @@ func OpenRoutes(dir string, port int) (*Routes, error) {
 // Plan implements app.Routes.
 func (r *Routes) Plan(_ context.Context, slug, host string) (string, error) {
 	what := "route of " + host
-	if err := check(slug, host); err != nil {
-		return what, err
+	if wrong := check(slug, host); wrong != "" {
+		return what, userError("%s", wrong)
 	}
 	has, err := r.projectAt(host)
 	if err == nil && has != "" && has != slug {
@@ -46,15 +46,15 @@ func (r *Routes) Plan(_ context.Context, slug, host string) (string, error) {
 
 // Create implements app.Routes. A project of a time without ports is given one.
 func (r *Routes) Create(_ context.Context, slug, host string) (string, error) {
-	if err := check(slug, host); err != nil {
-		return "", err
+	if wrong := check(slug, host); wrong != "" {
+		return "", userError("%s", wrong)
 	}
 	there, err := r.there(slug)
 	if err == nil && !there {
 		err = fmt.Errorf("project %s has no workspace", slug)
 	}
 	if err == nil {
-		_, err = r.givePort(slug)
+		err = r.givePort(slug)
 	}
 	if err == nil {
 		err = r.lead(host, slug)
@@ -67,7 +67,7 @@ func (r *Routes) Create(_ context.Context, slug, host string) (string, error) {
 
 // Remove implements app.Routes.
 func (r *Routes) Remove(_ context.Context, slug, host string) error {
-	if check(slug, host) != nil {
+	if check(slug, host) != "" {
 		return nil // which could not be made
 	}
 	if err := r.forgetHost(host, slug); err != nil {
@@ -78,8 +78,8 @@ func (r *Routes) Remove(_ context.Context, slug, host string) error {
 
 // Verify implements app.Routes.
 func (r *Routes) Verify(_ context.Context, slug, host string) (differences []string, err error) {
-	if err := check(slug, host); err != nil {
-		return []string{err.Error()}, nil
+	if wrong := check(slug, host); wrong != "" {
+		return []string{wrong}, nil
 	}
 	has, err := r.projectAt(host)
 	switch {
@@ -124,13 +124,14 @@ func (r *Routes) urlOf(host string) string {
 	return "http://" + net.JoinHostPort(host, strconv.Itoa(r.port))
 }
 
-func check(slug, host string) error {
+// check says why a host cannot lead to a project of that slug, "" where it can.
+func check(slug, host string) string {
 	if !domain.ValidSlug(slug) {
-		return fmt.Errorf("%q is not a slug", slug)
+		return fmt.Sprintf("%q is not a slug", slug)
 	}
 	if canonical, ok := hostIn(host); !ok || canonical != host {
-		return userError("%q is not a host of this machine, as %s.localhost is: others need projects on Kubernetes, or a proxy of your own before the project's port",
+		return fmt.Sprintf("%q is not a host of this machine, as %s.localhost is: others need projects on Kubernetes, or a proxy of your own before the project's port",
 			host, slug)
 	}
-	return nil
+	return ""
 }

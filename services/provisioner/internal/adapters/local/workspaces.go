@@ -55,7 +55,7 @@ func (w *Workspaces) Create(_ context.Context, slug string) (app.Workspace, erro
 			return app.Workspace{}, fmt.Errorf("create workspace %s: %w", slug, err)
 		}
 	}
-	if _, err := w.givePort(slug); err != nil {
+	if err := w.givePort(slug); err != nil {
 		return app.Workspace{}, fmt.Errorf("create workspace %s: %w", slug, err)
 	}
 	return app.Workspace{Path: filepath.Join(w.root.Name(), name), Runtime: contract.RuntimeLocal}, nil

@@ -38,10 +38,10 @@ func (c *session) user(ctx context.Context, name string) (*user, error) {
 		values, _ := answer[i+1].([]any)
 		for _, value := range values {
 			text, _ := value.(string)
-			switch {
-			case answer[i] == "passwords":
+			switch answer[i] {
+			case "passwords":
 				u.passwords = append(u.passwords, text)
-			case answer[i] == "flags":
+			case "flags":
 				u.on, u.open = u.on || text == "on", u.open || text == "nopass"
 			}
 		}

@@ -26,7 +26,7 @@ func digestOf(password string) string {
 // could hold up the server.
 func rulesOf(prefix, password string) []any {
 	rules := []any{"reset", "on", "#" + digestOf(password), "~" + prefix + "*", "&" + prefix + "*", "-@all"}
-	for _, rule := range strings.Fields(`
+	for rule := range strings.FieldsSeq(`
 		+@string +@hash +@list +@set +@sortedset +@stream +@bitmap +@hyperloglog +@geo +@transaction
 		+del +unlink +exists +expire +expireat +expiretime +pexpire +pexpireat +pexpiretime +persist +pttl +ttl +touch +type
 		+rename +renamenx +copy +dump
@@ -63,13 +63,13 @@ MODULE LIST|MEMORY STATS|MEMORY USAGE KEY|LATENCY LATEST|SLOWLOG GET|LOLWUT|DEBU
 func commandsOf(table, prefix string) (commands [][]any) {
 	for text := range strings.FieldsFuncSeq(table, func(r rune) bool { return r == '|' || r == '\n' }) {
 		var words []any
-		for _, word := range strings.Fields(text) {
-			switch {
-			case word == "KEY":
+		for word := range strings.FieldsSeq(text) {
+			switch word {
+			case "KEY":
 				word = prefix + "x"
-			case word == "ALL":
+			case "ALL":
 				word = prefix + "*"
-			case word == "OTHER":
+			case "OTHER":
 				word = "x" + prefix + "x"
 			}
 			words = append(words, word)

@@ -81,7 +81,7 @@ func (w *world) do(words ...any) any {
 
 // list is a list of words as it is sent.
 func list(text string) (words []any) {
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		words = append(words, word)
 	}
 	return words

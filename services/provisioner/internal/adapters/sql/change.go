@@ -19,7 +19,7 @@ func (s *Server) Rotate(ctx context.Context, slug, password string) (app.Databas
 		return made, err
 	}
 	defer c.close(ctx)
-	if err := c.exec(ctx, c.dialect.endSessions(made.Role)...); err != nil {
+	if err := c.exec(ctx, append(c.dialect.endSessions(made.Role), c.dialect.leave(made.Role)...)...); err != nil {
 		return made, fmt.Errorf("end the sessions of %s: %w", made.Role, err)
 	}
 	return made, nil
@@ -49,25 +49,4 @@ func (s *Server) Release(ctx context.Context, slug string) error {
 		return fmt.Errorf("take the mark off %s: %w", name, err)
 	}
 	return nil
-}
-
-// Verify implements app.Databases.
-func (s *Server) Verify(ctx context.Context, slug string) (differences []string, err error) {
-	name := s.nameOf(slug)
-	c, err := s.connect(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	defer c.close(ctx)
-	now, err := c.look(ctx, name, s.markOf(slug))
-	if err != nil {
-		return nil, err
-	}
-	if now.roleMark == nil {
-		differences = append(differences, "the role "+name+" is missing")
-	}
-	if now.database == nil {
-		differences = append(differences, "the database "+name+" is missing")
-	}
-	return differences, nil
 }

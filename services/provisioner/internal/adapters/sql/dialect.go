@@ -57,15 +57,19 @@ func (d dialect) createDatabase(name string) string {
 	return "CREATE DATABASE " + quoted(name) + " TEMPLATE template0" // nobody is connected to that one
 }
 
+// ofDatabase are the rights that a role has on its database.
+func (d dialect) ofDatabase() []string {
+	if d == cockroachDB {
+		return []string{"CONNECT", "CREATE"}
+	}
+	return []string{"CONNECT", "CREATE", "TEMPORARY"}
+}
+
 // rights let the role alone into the database.
 func (d dialect) rights(name string) []string {
-	rights := "CONNECT, CREATE, TEMPORARY"
-	if d == cockroachDB {
-		rights = "CONNECT, CREATE"
-	}
 	return []string{
 		"REVOKE ALL ON DATABASE " + quoted(name) + " FROM PUBLIC",
-		"GRANT " + rights + " ON DATABASE " + quoted(name) + " TO " + quoted(name),
+		"GRANT " + strings.Join(d.ofDatabase(), ", ") + " ON DATABASE " + quoted(name) + " TO " + quoted(name),
 	}
 }
 
@@ -86,6 +90,35 @@ func (d dialect) endSessions(name string) []string {
 		"GRANT " + quoted(name) + " TO CURRENT_USER",
 		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = " + literal(name),
 	}
+}
+
+// leave takes back what endSessions needs, of a role that stays.
+func (d dialect) leave(name string) []string {
+	if d == cockroachDB {
+		return nil
+	}
+	return []string{"REVOKE " + quoted(name) + " FROM CURRENT_USER"}
+}
+
+// grants asks who has which rights on a database, but for its owner: rows of a role, or
+// public, and a right.
+func (d dialect) grants(name string) string {
+	if d == cockroachDB {
+		return `select grantee::text, privilege_type::text from [SHOW GRANTS ON DATABASE ` + quoted(name) + `] where grantee not in ('admin', 'root', current_user)`
+	}
+	return `select coalesce(r.rolname::text, 'public'), a.privilege_type from pg_database d
+		cross join aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a left join pg_roles r on r.oid = a.grantee
+		where d.datname = ` + literal(name) + ` and a.grantee <> d.datdba`
+}
+
+// grantsInside is grants of the schema public in the database that it is asked in.
+func (d dialect) grantsInside() string {
+	if d == cockroachDB {
+		return `select grantee::text, privilege_type::text from [SHOW GRANTS ON SCHEMA public] where grantee not in ('admin', 'root', current_user)`
+	}
+	return `select coalesce(r.rolname::text, 'public'), a.privilege_type from pg_namespace n
+		cross join aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a left join pg_roles r on r.oid = a.grantee
+		where n.nspname = 'public' and a.grantee <> n.nspowner`
 }
 
 func (d dialect) dropDatabase(name string) string {

@@ -3,6 +3,7 @@ package woodpecker
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
 	"strconv"
 	"strings"
@@ -89,9 +90,7 @@ func (s *Server) List(ctx context.Context, of app.CIOf, after string, limit int)
 // page is a page of pipelines, from 1, the newest first.
 func (s *Server) page(ctx context.Context, in repository, page int, filter url.Values) ([]pipeline, error) {
 	query := url.Values{"page": {strconv.Itoa(page)}, "perPage": {strconv.Itoa(perPage)}}
-	for name, values := range filter {
-		query[name] = values
-	}
+	maps.Copy(query, filter)
 	var some []pipeline
 	if err := s.get(ctx, repositoryPath(in.ID)+"/pipelines", query, &some); err != nil {
 		return nil, fmt.Errorf("list the pipelines of %s: %w", in.FullName, err)

@@ -3,7 +3,6 @@ package woodpecker
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -249,7 +248,7 @@ func FuzzALineOfAnErrorIsShortAndPlain(f *testing.F) {
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		text := line(answer)
 		if len(text) > 300 || !utf8.ValidString(text) || strings.ContainsAny(text, "\n\r\x1b\x00") {
-			t.Error(fmt.Sprintf("%q", text))
+			t.Errorf("%q", text)
 		}
 	})
 }

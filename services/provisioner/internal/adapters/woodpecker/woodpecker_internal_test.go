@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -110,7 +111,7 @@ func TestWhatSomebodyCanMendSaysWhatToDo(t *testing.T) {
 	activate := func(r app.Repository) error { _, err := w.Activate(t.Context(), r, nil); return err }
 	tried := func() (posts int) {
 		for _, call := range w.ci.Calls() {
-			if call.Method == "POST" {
+			if call.Method == http.MethodPost {
 				posts++
 			}
 		}
@@ -365,10 +366,8 @@ func TestWhatIsNotOursIsNeverChanged(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for round := range 200 {
 		w := newWorld(t)
-		others := []string{}
 		for id := 3; id < 3+random.IntN(4); id++ {
 			name := fmt.Sprintf("rdev/other-%d", id)
-			others = append(others, name)
 			w.ci.Activate(fmt.Sprint(id), name)
 			w.ci.PutSecret(name, "database_url", "theirs", "push")
 			if random.IntN(2) == 0 {
@@ -436,8 +435,16 @@ func TestWhatIsNotOursIsNeverChanged(t *testing.T) {
 
 func TestAnAddressOrTokenThatIsNoneIsNotRepeated(t *testing.T) {
 	for _, c := range [][2]string{
-		{"", "t"}, {"ftp://canary", "t"}, {"https://", "t"}, {"https://u:canary@ci.example", "t"}, {"https://ci.example/?canary", "t"}, {"http://canary\x7f", "t"},
-		{"https://ci.example", ""}, {"https://ci.example", "canary\n"}, {"https://ci.example", "can ary"}, {"https://ci.example", "canäry"},
+		{"", "t"},
+		{"ftp://canary", "t"},
+		{"https://", "t"},
+		{"https://u:canary@ci.example", "t"},
+		{"https://ci.example/?canary", "t"},
+		{"http://canary\x7f", "t"},
+		{"https://ci.example", ""},
+		{"https://ci.example", "canary\n"},
+		{"https://ci.example", "can ary"},
+		{"https://ci.example", "canäry"},
 	} {
 		if _, err := New(c[0], c[1]); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%q: %v", c, err)

@@ -70,8 +70,8 @@ func (s *Server) Calls() []string {
 // answer is what comes of a call.
 type answer struct {
 	status int
-	code   int // of an error
-	text   string
+	code   int    // of an error
+	text   string // the same, "" where there is none
 	result any
 	info   any // of a list
 }
@@ -147,8 +147,8 @@ func (s *Server) take(r *http.Request, body []byte) answer {
 
 // bytes is the answer in its envelope.
 func (a answer) bytes() []byte {
-	envelope := map[string]any{"success": a.status < 400, "errors": []any{}, "messages": []any{}, "result": a.result}
-	if a.status >= 400 {
+	envelope := map[string]any{"success": a.text == "", "errors": []any{}, "messages": []any{}, "result": a.result}
+	if a.text != "" {
 		envelope["errors"] = []any{map[string]any{"code": a.code, "message": a.text}}
 	}
 	if a.info != nil {

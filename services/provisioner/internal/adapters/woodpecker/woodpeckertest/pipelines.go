@@ -160,7 +160,7 @@ func (s *Server) postPipeline(w http.ResponseWriter, r *http.Request, in *repo) 
 	case !slices.Contains(events, "manual"):
 		w.WriteHeader(http.StatusNoContent) // nothing was made
 	default:
-		answer(w, http.StatusOK, s.create(in, pipeline{Event: "manual", Branch: body.Branch, Variables: body.Variables, Message: "MANUAL PIPELINE @ " + body.Branch}))
+		answer(w, s.create(in, pipeline{Event: "manual", Branch: body.Branch, Variables: body.Variables, Message: "MANUAL PIPELINE @ " + body.Branch}))
 	}
 }
 
@@ -183,7 +183,7 @@ func (s *Server) listPipelines(w http.ResponseWriter, r *http.Request, in *repo)
 		}
 	}
 	from := min((page-1)*perPage, len(list))
-	answer(w, http.StatusOK, list[from:min(from+perPage, len(list))])
+	answer(w, list[from:min(from+perPage, len(list))])
 }
 
 // latestPipeline is the newest of a push, although there may be a newer one of another
@@ -192,7 +192,7 @@ func (s *Server) latestPipeline(w http.ResponseWriter, r *http.Request, in *repo
 	branch := cmp.Or(r.URL.Query().Get("branch"), "main")
 	for _, p := range slices.Backward(in.pipelines) {
 		if p.Event == "push" && p.Branch == branch {
-			answer(w, http.StatusOK, p)
+			answer(w, p)
 			return
 		}
 	}
@@ -217,11 +217,11 @@ func (s *Server) inPipeline(next func(http.ResponseWriter, *http.Request, *repo,
 }
 
 func (s *Server) getPipeline(w http.ResponseWriter, _ *http.Request, _ *repo, p *pipeline) {
-	answer(w, http.StatusOK, p)
+	answer(w, p)
 }
 
 func (s *Server) restartPipeline(w http.ResponseWriter, _ *http.Request, in *repo, p *pipeline) {
-	answer(w, http.StatusOK, s.create(in, pipeline{Parent: p.ID, Event: p.Event, Branch: p.Branch, Message: p.Message, Variables: p.Variables}))
+	answer(w, s.create(in, pipeline{Parent: p.ID, Event: p.Event, Branch: p.Branch, Message: p.Message, Variables: p.Variables}))
 }
 
 // cancelPipeline ends what waits or runs. What it answers of others was not measured.
@@ -256,5 +256,5 @@ func (s *Server) getLogs(w http.ResponseWriter, r *http.Request, _ *repo, p *pip
 	for i, text := range p.logs[id] {
 		list = append(list, map[string]any{"id": i + 1, "step_id": id, "time": i, "line": i, "data": []byte(text), "type": 0})
 	}
-	answer(w, http.StatusOK, list)
+	answer(w, list)
 }

@@ -48,14 +48,15 @@ func (s *Server) Dump(without ...string) string {
 		if slices.Contains(without, r.name) {
 			continue
 		}
-		text := fmt.Sprintf("%d %s of %s active %t", r.id, r.name, r.forgeID, r.active)
+		var text strings.Builder
+		fmt.Fprintf(&text, "%d %s of %s active %t", r.id, r.name, r.forgeID, r.active)
 		for _, kept := range r.secrets {
-			text += fmt.Sprintf("\n  secret %d %s=%s for %v", kept.id, kept.name, kept.value, kept.events)
+			fmt.Fprintf(&text, "\n  secret %d %s=%s for %v", kept.id, kept.name, kept.value, kept.events)
 		}
 		for _, p := range r.pipelines {
-			text += fmt.Sprintf("\n  pipeline %d %s %s %s", p.Number, p.Event, p.Branch, p.Status)
+			fmt.Fprintf(&text, "\n  pipeline %d %s %s %s", p.Number, p.Event, p.Branch, p.Status)
 		}
-		all = append(all, text)
+		all = append(all, text.String())
 	}
 	slices.Sort(all)
 	return strings.Join(all, "\n")
@@ -104,7 +105,7 @@ func (s *Server) postRepo(w http.ResponseWriter, r *http.Request) {
 	case s.denied[id]:
 		plain(w, http.StatusForbidden, "User has to be a admin of this repository")
 	default:
-		answer(w, http.StatusOK, s.activate(id, name).json())
+		answer(w, s.activate(id, name).json())
 	}
 }
 
@@ -114,11 +115,11 @@ func (s *Server) lookup(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	answer(w, http.StatusOK, found.json())
+	answer(w, found.json())
 }
 
 func (s *Server) getRepo(w http.ResponseWriter, _ *http.Request, in *repo) {
-	answer(w, http.StatusOK, in.json())
+	answer(w, in.json())
 }
 
 // deleteRepo only deactivates, unless it is told to remove.
@@ -127,7 +128,7 @@ func (s *Server) deleteRepo(w http.ResponseWriter, r *http.Request, in *repo) {
 	if r.URL.Query().Get("remove") == "true" {
 		delete(s.repos, in.id)
 	}
-	answer(w, http.StatusOK, in.json())
+	answer(w, in.json())
 }
 
 func (r *repo) json() map[string]any {

@@ -77,7 +77,7 @@ func (s *Server) postSecret(w http.ResponseWriter, r *http.Request, in *repo) {
 	default:
 		kept := secret{id: s.next(), name: body.Name, value: body.Value, events: body.Events}
 		in.secrets = append(in.secrets, kept)
-		answer(w, http.StatusOK, kept.json(in))
+		answer(w, kept.json(in))
 	}
 }
 
@@ -86,12 +86,12 @@ func (s *Server) listSecrets(w http.ResponseWriter, _ *http.Request, in *repo) {
 	for _, kept := range in.secrets {
 		list = append(list, kept.json(in))
 	}
-	answer(w, http.StatusOK, list)
+	answer(w, list)
 }
 
 func (s *Server) getSecret(w http.ResponseWriter, r *http.Request, in *repo) {
 	if i := in.secret(r.PathValue("secret")); i >= 0 {
-		answer(w, http.StatusOK, in.secrets[i].json(in))
+		answer(w, in.secrets[i].json(in))
 		return
 	}
 	w.WriteHeader(http.StatusNotFound)
@@ -115,7 +115,7 @@ func (s *Server) patchSecret(w http.ResponseWriter, r *http.Request, in *repo) {
 	if len(body.Events) > 0 {
 		kept.events = body.Events
 	}
-	answer(w, http.StatusOK, kept.json(in))
+	answer(w, kept.json(in))
 }
 
 func (s *Server) deleteSecret(w http.ResponseWriter, r *http.Request, in *repo) {

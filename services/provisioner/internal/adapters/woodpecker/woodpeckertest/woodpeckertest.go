@@ -69,7 +69,7 @@ func New(forge func(id string) (name string, ok bool)) *Server {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, map[string]string{"source": "woodpecker", "version": "3.17.0"})
+		answer(w, map[string]string{"source": "woodpecker", "version": "3.17.0"})
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET /api/user", s.getUser)
@@ -157,7 +157,7 @@ func (s *Server) edge(next http.Handler) http.Handler {
 }
 
 func (s *Server) getUser(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, map[string]any{
+	answer(w, map[string]any{
 		"id": 1, "forge_id": 1, "forge_remote_id": "1", "login": "rdev-ci", "email": "ci@example.com", "admin": false, "org_id": 1,
 	})
 }
@@ -185,9 +185,8 @@ func (s *Server) next() int64 {
 	return s.lastID
 }
 
-func answer(w http.ResponseWriter, status int, body any) {
+func answer(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body)
 }
 
