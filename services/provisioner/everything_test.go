@@ -5,14 +5,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -49,6 +48,7 @@ type settings struct {
 	NATS, Database, Projects, Redis, Gitea, Woodpecker, Cloudflare string
 	Workspaces, Tokens, MasterKey, Organization, Web               string
 	Lease                                                          contract.Lease
+	Kubeconfig, Image                                              string // of a cluster; local where empty
 }
 
 func serveAs(text string) error {
@@ -56,13 +56,16 @@ func serveAs(text string) error {
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
+	ctx, stop := context.WithCancel(context.Background())
+	go func() { // it ends with the test program, however that does
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		stop()
+	}()
 	return provisioner.Run(ctx, s.config(), slog.New(slog.NewTextHandler(os.Stderr, nil)))
 }
 
 func (s settings) config() provisioner.Config {
-	return provisioner.Config{
+	cfg := provisioner.Config{
 		NATS: bus.Settings{URL: s.NATS}, DatabaseURL: s.Database, Workspaces: s.Workspaces, Lease: s.Lease,
 		MasterKey: provisioner.MasterKey{Text: s.MasterKey},
 		Far: provisioner.Far{
@@ -75,7 +78,19 @@ func (s settings) config() provisioner.Config {
 			},
 		},
 	}
+	if s.Kubeconfig != "" {
+		cfg.Runtime, cfg.Far.WebAddr = contract.RuntimeKube, ""
+		cfg.Pods = provisioner.Pods{
+			Kubeconfig: s.Kubeconfig, Namespace: namespace, Image: s.Image, PullPolicy: "Never", Storage: "1Gi",
+			CPURequest: "10m", MemoryLimit: "256Mi", Ephemeral: "256Mi", Patience: time.Minute,
+		}
+		cfg.Workers = provisioner.Workers{Storage: "1Gi"}
+	}
+	return cfg
 }
+
+// namespace has the pods of projects.
+const namespace = "rdev-projects"
 
 // everything is an installation with all the systems that a project can have something in,
 // and a gate before each of them.
@@ -90,6 +105,7 @@ type everything struct {
 	redis    *goredis.Client
 	pool     *pgxpool.Pool // of the server on which projects have databases
 	child    *exec.Cmd
+	lifeline io.Closer
 }
 
 // whole is the spec of a project that has all.
@@ -160,7 +176,9 @@ func (e *everything) begin() {
 	}
 	e.child = exec.Command(os.Args[0], beAProvisioner, string(text))
 	e.child.Stderr = e.t.Output()
-	e.child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if e.lifeline, err = e.child.StdinPipe(); err != nil {
+		e.t.Fatal(err)
+	}
 	if err := e.child.Start(); err != nil {
 		e.t.Fatal(err)
 	}

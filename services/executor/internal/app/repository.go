@@ -70,5 +70,5 @@ func gitOpens(address string) bool {
 		return false
 	}
 	whole := strings.TrimSuffix(u.Path, "/")
-	return whole != "" && whole == path.Clean(whole) && !strings.ContainsAny(address, "?#")
+	return strings.Trim(whole, "/") != "" && whole == path.Clean(whole) && !strings.ContainsAny(address, "?#")
 }

@@ -37,13 +37,13 @@ func (a *App) PipelineLogs(ctx context.Context, request contract.GetPipelineLogs
 }
 
 // pageOfLogs is the page that begins with a line, counted from 0. It has one line at the
-// least, and of a line that is longer than a page its beginning.
+// least, for of one that is longer than a page it has the beginning.
 func pageOfLogs(lines []string, from int) contract.PipelineLogs {
 	page := contract.PipelineLogs{Lines: []string{}}
 	size := 0
 	for i := min(from, len(lines)); i < len(lines); i++ {
 		line := cutLine(strings.ToValidUTF8(lines[i], "\uFFFD"))
-		if size += len(line) + 1; size > logPage && len(page.Lines) > 0 {
+		if size += len(line) + 1; size > logPage {
 			next := strconv.Itoa(i)
 			page.NextCursor = &next
 			break

@@ -36,7 +36,9 @@ func TestFilesAreCommittedOnceAndRead(t *testing.T) {
 	if err != nil || first != w.head(r) {
 		t.Fatalf("it is %q, the head %q: %v", first, w.head(r), err)
 	}
-	show := func(format string) string { return w.must("--git-dir="+w.path(r.Name), "show", "-s", "--format="+format, "main") }
+	show := func(format string) string {
+		return w.must("--git-dir="+w.path(r.Name), "show", "-s", "--format="+format, "main")
+	}
 	if got := show("%an <%ae> %cn <%ce>|%B"); got != "rdev <rdev@localhost> rdev <rdev@localhost>|Start shop\n\nWith all.\n\nRdev-Operation: op-1" {
 		t.Errorf("it says %q", got)
 	}
@@ -142,14 +144,14 @@ func TestAPushBesideACommitIsNeverLost(t *testing.T) {
 		w.must("-C", "one", "commit", "-q", "--allow-empty", "-m", "before")
 		w.must("-C", "one", "push", "-q", w.path(r.Name), "HEAD:main")
 		parent, calls := w.head(r), 0
-		w.Forge.step = func() {
+		w.step = func() {
 			if calls++; calls == at {
 				w.must("-C", "one", "commit", "-q", "--allow-empty", "-m", "beside it")
 				_, _ = w.try("-C", "one", "push", "-q", "origin", "HEAD:main") // the commit may have been first
 			}
 		}
 		commit, err := w.commitFiles(r, parent, fmt.Sprint("op-", at), "theirs", "dir/theirs")
-		w.Forge.step = nil
+		w.step = nil
 		w.must("-C", "one", "fetch", "-q", w.path(r.Name), "main:refs/remotes/origin/main")
 		parents := w.must("-C", "one", "log", "--format=%H %s", parent+"..origin/main")
 		if err != nil && !retryable(err) || strings.Contains(parents, "beside it") == strings.Contains(parents, "Write") || (err == nil) != strings.Contains(parents, "Write") {

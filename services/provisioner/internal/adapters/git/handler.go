@@ -74,18 +74,18 @@ func (f *Forge) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "more than "+strconv.FormatInt(f.maxBody(q), 10)+" bytes are not taken at once", http.StatusRequestEntityTooLarge)
 		return
 	}
-	name, err := f.where(r.Context(), q.slug)
-	if err != nil || name == "" {
-		f.logger.Warn("a repository cannot be served", "project", q.slug, "error", err)
-		http.Error(w, "the repository cannot be served", http.StatusInternalServerError)
-		return
-	}
 	if !f.turn(r.Context()) {
 		w.Header().Set("Retry-After", "10")
 		http.Error(w, "too many use git at the moment; try again", http.StatusServiceUnavailable)
 		return
 	}
 	defer func() { <-f.turns }()
+	name, err := f.where(r.Context(), q.slug)
+	if err != nil || name == "" {
+		f.logger.Warn("a repository cannot be served", "project", q.slug, "error", err)
+		http.Error(w, "the repository cannot be served", http.StatusInternalServerError)
+		return
+	}
 	f.answer(w, r, q, name)
 }
 

@@ -28,9 +28,9 @@ type sender struct {
 }
 
 func newSender(f *Forge, w http.ResponseWriter, r *http.Request, q request, control *http.ResponseController) *sender {
-	max := f.maxBody(q)
+	most := f.maxBody(q)
 	return &sender{
-		raw: http.MaxBytesReader(w, r.Body, max), zipped: r.Header.Get("Content-Encoding") != "", max: max,
+		raw: http.MaxBytesReader(w, r.Body, most), zipped: r.Header.Get("Content-Encoding") != "", max: most,
 		control: control, idle: f.idleTimeout, first: make(chan struct{}), done: make(chan struct{}),
 	}
 }

@@ -30,7 +30,10 @@ type world struct {
 	home string // of the user
 }
 
-func newWorld(t *testing.T) *world { return newWorldAt(t, filepath.Join(t.TempDir(), "repositories"), 0) }
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	return newWorldAt(t, filepath.Join(t.TempDir(), "repositories"), 0)
+}
 
 func newWorldAt(t *testing.T, dir string, maxPush int64) *world {
 	t.Helper()
@@ -124,7 +127,7 @@ func (w *world) foreignRepository(name, branch string) {
 	w.must("--git-dir="+w.path(name), "update-ref", "refs/heads/"+branch, commit)
 }
 
-// commit has rdev commit files, each with its name as its text.
+// commitFiles has rdev commit files, each with its name as its text.
 func (w *world) commitFiles(r app.Repository, parent, operation string, names ...string) (string, error) {
 	files := map[string]app.CommitFile{}
 	for _, name := range names {

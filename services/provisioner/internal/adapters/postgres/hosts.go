@@ -43,4 +43,3 @@ func (h Hosts) Free(ctx context.Context, slug, host string) error {
 	}
 	return nil
 }
-

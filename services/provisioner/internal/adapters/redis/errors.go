@@ -13,7 +13,7 @@ import (
 )
 
 // setting is where the operator gives the address of the server.
-const setting = "PROVISIONER_REDIS_URL_FILE"
+const setting = "PROVISIONER_PROJECTS_REDIS_URL"
 
 // refusal is an error that the operator, or the user, can mend.
 func refusal(format string, args ...any) error {

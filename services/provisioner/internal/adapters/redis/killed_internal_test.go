@@ -173,3 +173,30 @@ func TestWhatIsNotMarkedIsNeverChanged(t *testing.T) {
 		}
 	}
 }
+
+// A program of the project's does not give up, and connects again and again.
+func TestAProgramDoesNotGetInBetween(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.server()
+	before := w.create(s, "shop")
+	program := w.client(before.URL)
+	n := 0
+	write := func(string) {
+		n++
+		program.Set(t.Context(), fmt.Sprintf("%s%d", before.Prefix, n), n, 0)
+	}
+	s.hook = meddler{&mortal{}, write}
+	w.create(s, "shop")
+	if err := program.Ping(t.Context()).Err(); !refused(err) {
+		t.Errorf("with the password before: %v", err)
+	}
+	before = w.create(s, "shop")
+	program = w.client(before.URL)
+	if err := s.Drop(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	if left := w.there(); left != "" || n < 20 {
+		t.Errorf("after %d writes left is\n%s", n, left)
+	}
+}

@@ -189,3 +189,19 @@ func (m *mortal) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 		return next(ctx, cmds)
 	}
 }
+
+// meddler is what others do after each command.
+type meddler struct {
+	*mortal
+
+	after func(words string)
+}
+
+// ProcessHook implements redis.Hook.
+func (m meddler) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		m.after(strings.Trim(fmt.Sprint(cmd.Args()), "[]"))
+		return err
+	}
+}

@@ -152,6 +152,9 @@ func TestOneTryMoreIsMadeWhereTheForgeWasAwayForAMoment(t *testing.T) {
 	w.ci.Forget("rdev/shop")
 	w.ci.Fail(woodpeckertest.Fault{Method: "POST", Status: 500, AfterEffect: true})
 	w.activate(shop(), nil)
+	w.ci.Forget("rdev/shop") // and another was first
+	w.ci.Fail(woodpeckertest.Fault{Method: "POST", Status: 409, AfterEffect: true})
+	w.activate(shop(), nil)
 }
 
 // every calls all methods of app.CI, with what each is called.
