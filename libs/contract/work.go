@@ -73,7 +73,7 @@ const (
 
 // Repository is a Git repository at a ref.
 type Repository struct {
-	URL string `json:"url"`           // https, ssh or file
+	URL string `json:"url,omitempty"` // https, ssh or file; the project's own where a request has none
 	Ref string `json:"ref,omitempty"` // branch, tag or commit; the remote's HEAD where empty
 }
 

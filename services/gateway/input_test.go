@@ -67,7 +67,6 @@ func TestABadCommandIsRefusedFieldByFieldAndNothingIsStored(t *testing.T) {
 		"git without verb":     {git(``), "verb"},
 		"unknown verb":         {git(`,"verb":"gc"`), "verb"},
 		"verb with option":     {git(`,"verb":"--exec-path=/tmp"`), "verb"},
-		"clone without url":    {git(`,"verb":"clone"`), "url"},
 		"commit without words": {git(`,"verb":"commit"`), "message"},
 		"field of other verb":  {git(`,"verb":"status","ref":"main","limit":1`), "limit ref"},
 		"clone depth":          {git(`,"verb":"clone","url":"https://h/r","depth":-1`), "depth"},

@@ -330,7 +330,6 @@ func TestWorkThatIsWrongIsRefused(t *testing.T) {
 		`{"kind":"test","project":"shop","argv":["true"],"max_attempts":21}`:                                        "max_attempts",
 		`{"kind":"test","project":"shop","argv":["true"],"backoff":"1ms"}`:                                          "backoff",
 		`{"kind":"test","project":"shop","argv":["true"],"repository":{"url":"ext::sh -c x"}}`:                      "repository.url",
-		`{"kind":"test","project":"shop","argv":["true"],"repository":{}}`:                                          "repository.url",
 		`{"kind":"test","project":"shop","argv":["true"],"repository":{"url":"https://a/b","ref":"--upload-pack"}}`: "repository.ref",
 		`{"kind":"test","project":"shop","argv":["true"],"workdir":"../x"}`:                                         "workdir",
 		`{"kind":"test","project":"shop","argv":["true"],"labels":{"":"x"}}`:                                        "labels.",

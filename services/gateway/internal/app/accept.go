@@ -135,20 +135,32 @@ func (a *App) Project(ctx context.Context, slug string) (contract.Project, error
 }
 
 // requireReady refuses a command whose project is not ready, or whose agent has no
-// budget left. It makes the limits of an agent those that its budgets leave. That a
-// project was deleted a moment ago is found by whoever carries the operation out.
+// budget left. It makes the limits of an agent those that its budgets leave, and has what is
+// for the project's own repository open that. That a project was deleted a moment ago is
+// found by whoever carries the operation out.
 func (a *App) requireReady(ctx context.Context, op *contract.Operation) error {
-	withAgent := op.Command != nil && op.Command.Agent != nil
-	if !withAgent && a.Projects.ProjectWasReady(ctx, op.Project) {
+	return a.requireReadyAs(ctx, op, a.Project)
+}
+
+// requireReadyAs is requireReady by what is read of the project.
+func (a *App) requireReadyAs(ctx context.Context, op *contract.Operation, read func(context.Context, string) (contract.Project, error)) error {
+	withAgent, withRepository := op.Command != nil && op.Command.Agent != nil, mayBeOwn(*op)
+	if !withAgent && !withRepository && a.Projects.ProjectWasReady(ctx, op.Project) {
 		return nil
 	}
-	project, err := a.Project(ctx, op.Project)
+	project, err := read(ctx, op.Project)
 	switch {
 	case err != nil:
 		return err
 	case project.State != contract.ProjectReady:
 		return &contract.Error{Code: contract.CodeConflict, Detail: fmt.Sprintf("project %s is %s", op.Project, project.State)}
-	case withAgent:
+	}
+	if withRepository {
+		if err := repositoryOf(project).fill(op); err != nil {
+			return err
+		}
+	}
+	if withAgent {
 		command, agent := *op.Command, *op.Command.Agent // others may have them, too: as the build whose step it is
 		command.Agent, op.Command = &agent, &command
 		return a.Budgets.limit(&agent, project, op.Key)
@@ -213,12 +225,6 @@ func (w *wish) prepare() error {
 	if err != nil {
 		return err
 	}
-	if len(request) > maxRequest {
-		return &contract.Error{
-			Code:   contract.CodePayloadTooLarge,
-			Detail: fmt.Sprintf("the request takes %d bytes in the log, of %d that it may; put long texts into files", len(request), maxRequest),
-		}
-	}
 	w.op.ID, w.op.Actor, w.op.RequestHash, w.op.CreatedAt = w.asker.RequestID(), w.asker.Actor, hashOf(request), time.Now().UTC()
 	w.op.Traceparent, w.op.Key = w.asker.Traceparent, w.asker.Key
 	return nil
@@ -273,7 +279,8 @@ func (a Asker) RequestID() string {
 	return uuid.NewSHA1(uuid.MustParse(namespace), []byte(a.Key+"\x00"+a.IdempotencyKey)).String()
 }
 
-// encodeRequest is what was asked for, whatever the order of its fields was.
+// encodeRequest is what was asked for, whatever the order of its fields was, or an error
+// where that is too much.
 func encodeRequest(op contract.Operation) ([]byte, error) {
 	body, err := json.Marshal(struct {
 		Kind, Project string
@@ -285,6 +292,12 @@ func encodeRequest(op contract.Operation) ([]byte, error) {
 	}{op.Kind, op.Project, op.Command, op.Spec, op.Work, op.Build, op.Change})
 	if err != nil {
 		return nil, fmt.Errorf("encode request: %w", err)
+	}
+	if len(body) > maxRequest {
+		return nil, &contract.Error{
+			Code:   contract.CodePayloadTooLarge,
+			Detail: fmt.Sprintf("the request takes %d bytes in the log, of %d that it may; put long texts into files", len(body), maxRequest),
+		}
 	}
 	return body, nil
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -27,8 +28,26 @@ type Queue interface {
 // ahead are operations of a request that come before others of it, and are in no queue
 // yet.
 type ahead struct {
-	all int
-	of  map[string]int // projects
+	all  int
+	of   map[string]int              // projects
+	read map[string]contract.Project // as it was for them
+}
+
+// reading is read, but for projects that were read for the request before.
+func (a *ahead) reading(read func(context.Context, string) (contract.Project, error)) func(context.Context, string) (contract.Project, error) {
+	return func(ctx context.Context, slug string) (contract.Project, error) {
+		if project, known := a.read[slug]; known {
+			return project, nil
+		}
+		project, err := read(ctx, slug)
+		if err == nil {
+			if a.read == nil {
+				a.read = map[string]contract.Project{}
+			}
+			a.read[slug] = project
+		}
+		return project, err
+	}
 }
 
 func (a *ahead) add(project string) {

@@ -10,15 +10,24 @@ import (
 
 // RunBuild accepts a build: its steps run as soon as what they need is there.
 func (a *App) RunBuild(ctx context.Context, asker Asker, project string, build contract.Build) (Accepted, error) {
-	return a.acceptBuild(ctx, asker, project, Pinned(build))
+	return a.acceptBuild(ctx, asker, project, build, Pinned)
 }
 
-func (a *App) acceptBuild(ctx context.Context, asker Asker, project string, build contract.Build) (Accepted, error) {
-	return a.accept(ctx, asker, contract.Operation{Kind: contract.KindBuild, Project: project, Build: &build}, func(op *contract.Operation) error {
+// acceptBuild accepts a build as pin makes it, once it is known of which repositories it is.
+func (a *App) acceptBuild(ctx context.Context, asker Asker, project string, build contract.Build, pin func(contract.Build) contract.Build) (Accepted, error) {
+	asked := pin(build)
+	return a.accept(ctx, asker, contract.Operation{Kind: contract.KindBuild, Project: project, Build: &asked}, func(op *contract.Operation) error {
 		if err := a.requireRoom(contract.WorkLane(), project, ahead{}); err != nil {
 			return err
 		}
-		return a.requireReady(ctx, op)
+		op.Build = &build
+		if err := a.requireReady(ctx, op); err != nil {
+			return err
+		}
+		filled := pin(*op.Build)
+		op.Build = &filled
+		_, err := encodeRequest(*op) // it may have become too large
+		return err
 	})
 }
 
@@ -58,7 +67,7 @@ func (a *App) RerunBuild(ctx context.Context, asker Asker, old contract.Operatio
 			Detail: fmt.Sprintf("build %s has completed: say from which step it is to run again, or that all of it is", old.ID),
 		}
 	}
-	return a.acceptBuild(ctx, asker, old.Project, build)
+	return a.acceptBuild(ctx, asker, old.Project, build, func(pinned contract.Build) contract.Build { return pinned })
 }
 
 // NoBuild is the error of what is no build.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"time"
 
@@ -27,6 +28,7 @@ func Pinned(build contract.Build) contract.Build {
 			uses[*step.Repository]++
 		}
 	}
+	build.Steps = slices.Clone(build.Steps)
 	var steps []contract.BuildStep
 	names := map[contract.Repository]string{}
 	for i, step := range build.Steps {

@@ -44,8 +44,8 @@ func (a *App) workWish(ctx context.Context, asker Asker, item WorkItem, before *
 			work, at := *op.Work, op.CreatedAt.Add(delay)
 			work.RunAt, op.Work = &at, &work
 		}
-		if before.of[item.Project] == 0 || op.Command.Agent != nil { // else the project was ready just now
-			if err := a.requireReady(ctx, op); err != nil {
+		if before.of[item.Project] == 0 || op.Command.Agent != nil || mayBeOwn(*op) { // else the project was ready just now
+			if err := a.requireReadyAs(ctx, op, before.reading(a.Project)); err != nil {
 				return err
 			}
 		}

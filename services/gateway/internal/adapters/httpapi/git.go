@@ -15,7 +15,7 @@ import (
 // gitFields are the fields that each verb takes; those with a star are required.
 func gitFields() map[string][]string {
 	return map[string][]string{
-		"clone":    {"url*", "ref", "depth"},
+		"clone":    {"url", "ref", "depth"},
 		"checkout": {"ref*", "create"},
 		"branch":   {"name"},
 		"status":   {},

@@ -95,7 +95,6 @@ func (w WorkRequest) work(v *validate.Validator, now time.Time) contract.Work {
 	v.MaxLen("unique_key", w.UniqueKey, maxLabel)
 	v.NoNUL("unique_key", w.UniqueKey)
 	if w.Repository != nil {
-		v.Required("repository.url", w.Repository.URL)
 		checkGitURL(v, "repository.url", w.Repository.URL)
 		checkRef(v, "repository.ref", w.Repository.Ref)
 	}

@@ -231,6 +231,17 @@ func TestAnAnswerThatIsLostIsNoFailure(t *testing.T) {
 	}
 }
 
+func TestAHostThatCannotBeMarkedIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Fail(`"type":"TXT"`, cloudflaretest.Fault{Status: 400, Code: 81053})
+	_, err := w.dns().Create(t.Context(), "shop", host)
+	refused(t, err, contract.ClassUser, "no TXT record _rdev."+host+" beside what is there")
+	if got := w.there(); got != "" {
+		t.Errorf("there is %s", got)
+	}
+}
+
 func TestWhatIsGoneMeanwhileIsRemoved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

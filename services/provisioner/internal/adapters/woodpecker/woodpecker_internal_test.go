@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -452,6 +453,19 @@ func TestAnAddressOrTokenThatIsNoneIsNotRepeated(t *testing.T) {
 		if _, err := New(c[0], c[1]); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%q: %v", c, err)
 		}
+	}
+}
+
+func TestTheTokenFollowsNoRedirect(t *testing.T) {
+	elsewhere := newWorld(t)
+	mover := httptest.NewServer(http.RedirectHandler(elsewhere.ci.URL+"/api/user", http.StatusTemporaryRedirect))
+	defer mover.Close()
+	s, err := New(mover.URL, woodpeckertest.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Plan(t.Context()); !isStatus(err, http.StatusTemporaryRedirect) || len(elsewhere.ci.Calls()) > 0 {
+		t.Errorf("%v, and there came %v", err, elsewhere.ci.Calls())
 	}
 }
 
