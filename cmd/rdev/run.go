@@ -38,6 +38,7 @@ cancelled, 2 for a mistake in the command line.`,
   rdev run --agent opencode --session ses_1 --cost 2.50 - < prompt.md
   rdev run --agent claude-code --ask "upgrade the dependencies"
   rdev run --needs-approval --approval-timeout 4h -- make release
+  rdev run --git clone                             # the repository of the project
   rdev run --git clone --repo https://git.example.com/shop.git --depth 1
   rdev run --git commit --message "Fix the cart"
   id=$(rdev run --detach -- make release); rdev ops output "$id"`,
@@ -47,7 +48,7 @@ cancelled, 2 for a mistake in the command line.`,
 	c.projectFlag(cmd, &o.project, "project to run in (RDEV_PROJECT)")
 	flags := cmd.Flags()
 	flags.StringVar(&o.git.Verb, "git", "", "git verb: clone, checkout, branch, status, diff, commit, push, log")
-	flags.StringVar(&o.git.URL, "repo", "", "git: address of the repository to clone")
+	flags.StringVar(&o.git.URL, "repo", "", "git: address of the repository to clone (the project's own)")
 	flags.StringVar(&o.git.Ref, "ref", "", "git: branch, tag or commit")
 	flags.StringVar(&o.git.Message, "message", "", "git: message of the commit")
 	flags.StringVar(&o.git.Name, "name", "", "git: name of the branch")

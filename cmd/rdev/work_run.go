@@ -39,7 +39,7 @@ it waits, where it runs and which of its tries failed goes to stderr.
 
 It runs in an empty workspace. With --repo, the repository is checked out there
 first, at --ref, at the ref behind the @ or at what its HEAD is. --ref has the URL
-taken as it is.
+taken as it is; without --repo it is of the repository of the project.
 
 With --max-attempts, work that fails is tried again: after --backoff, and after twice
 as long each time. Where the worker was lost it is tried up to 3 times anyhow.
@@ -51,6 +51,7 @@ credentials, budget and rights count.
 Exit codes: that of the last try; 1 where it failed without one, 130 where it was
 cancelled, 2 for a mistake in the command line.`,
 		Example: `  rdev work run -p shop --kind test --repo https://git.example.com/shop.git@main -- make test
+  rdev work run -p shop --kind test --ref main -- make test
   rdev work run --kind build --repo ssh://git@git.example.com/shop.git --ref v1.2.0 --script 'make && make release'
   rdev work run --repo https://git.example.com/shop.git --artifact bin/shop --artifact 'dist/*.js' -- make
   rdev work run --max-attempts 3 --backoff 30s -- curl -fsS https://example.com/health
@@ -64,7 +65,7 @@ cancelled, 2 for a mistake in the command line.`,
 	flags := cmd.Flags()
 	flags.StringVar(&o.kind, "kind", "custom", "what it is: "+strings.Join(contract.WorkKinds(), ", "))
 	flags.StringVar(&o.repo, "repo", "", "address of a repository to run in, URL or URL@REF")
-	flags.StringVar(&o.ref, "ref", "", "branch, tag or commit of the repository")
+	flags.StringVar(&o.ref, "ref", "", "branch, tag or commit of the repository; without --repo, of the project's own")
 	flags.StringVar(&o.priority, "priority", "", "high, normal or low: what is higher goes first (normal)")
 	flags.DurationVar(&o.delay, "delay", 0, "do not start it before this long, such as 10m")
 	flags.StringVar(&o.at, "at", "", "do not start it before then: 2026-11-25T10:00:00Z")
@@ -164,17 +165,14 @@ func (o *workFlags) queueing(cmd *cobra.Command, work *client.NewWork) error {
 func (o *workFlags) repository(cmd *cobra.Command) (*contract.Repository, error) {
 	given := cmd.Flags().Changed
 	switch {
-	case !given("repo") && given("ref"):
-		return nil, usagef(cmd, "--ref goes with --repo only")
-	case !given("repo"):
+	case !given("repo") && !given("ref"):
 		return nil, nil
+	case given("repo") && o.repo == "": // as of a variable that is not set
+		return nil, usagef(cmd, "--repo %q is no address", o.repo)
 	case given("ref"):
 		return &contract.Repository{URL: o.repo, Ref: o.ref}, nil
 	}
 	url, ref := splitRef(o.repo)
-	if url == "" {
-		return nil, usagef(cmd, "--repo %q is no address", o.repo)
-	}
 	return &contract.Repository{URL: url, Ref: ref}, nil
 }
 

@@ -170,7 +170,7 @@ func TestABadProjectIsRefused(t *testing.T) {
 		`{"slug":"a","components":["web"]}`: "components", `{"slug":"a","template":"monorepo","components":[{"kind":"web","name":"x"}]}`: "components[0]",
 		`{"slug":"a","template":"go-api","components":[{"kind":"service","name":"x"}]}`: "components", `{"slug":"a","template":"go-api","values":{"x":"y"}}`: "x",
 		`{"slug":"a","domains":["*.example.com","a.example.com","api","10.0.0.1"]}`: "domains[0] domains[2] domains[3]",
-		`{"slug":"a","repository":{"adopt":"../x"}}`: "repository.adopt", `{"slug":"a","repository":{"adopt":"x/y","keep":true}}`: "keep",
+		`{"slug":"a","repository":{"adopt":"../x"}}`:                                "repository.adopt", `{"slug":"a","repository":{"adopt":"x/y","keep":true}}`: "keep",
 		`{"slug":"a","template":"go-api","repository":{"adopt":"x/y"}}`: "template",
 	} {
 		w.send(call{path: "/projects", body: body}).problem(t, http.StatusBadRequest, contract.CodeInvalidRequest, strings.Fields(fields)...)

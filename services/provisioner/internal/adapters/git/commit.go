@@ -55,6 +55,9 @@ func (f *Forge) Commit(ctx context.Context, r app.Repository, c app.Commit) (str
 	if err == nil && (name == "" || name != r.Name) {
 		err = fmt.Errorf("the project has %q", name)
 	}
+	if err == nil {
+		err = f.sweep(r.ID)
+	}
 	var commit string
 	if err == nil {
 		commit, err = f.commit(ctx, r, c)
@@ -79,9 +82,6 @@ func (f *Forge) commit(ctx context.Context, r app.Repository, c app.Commit) (str
 		return "", moved(r, head, c.Parent)
 	}
 	if err := f.inTheWay(ctx, r, c); err != nil {
-		return "", err
-	}
-	if err := f.sweep(r.ID); err != nil {
 		return "", err
 	}
 	aside, err := f.aside(r.ID, "commit")

@@ -90,6 +90,9 @@ func (f *Forge) Grant(ctx context.Context, slug string, r app.Repository) (app.A
 	if err == nil && (name == "" || name != r.Name) {
 		err = fmt.Errorf("the project has %q", name)
 	}
+	if err == nil {
+		err = f.sweep(slug)
+	}
 	if err != nil {
 		return app.Access{}, fmt.Errorf("let the project %s into the repository %s: %w", slug, r.Name, err)
 	}

@@ -50,22 +50,21 @@ func (w *world) everything(slug, adopt string) map[string]error {
 func TestWhatIsNotMarkedIsNeverChanged(t *testing.T) {
 	t.Parallel()
 	random := mathrand.New(mathrand.NewPCG(3, 4))
-	for round := range 60 {
+	for round := range 64 {
 		w := newWorld(t)
 		outside := filepath.Join(filepath.Dir(w.dir), "outside")
 		w.foreignRepository("../outside", "main")
 		w.mark("../outside", "installation="+installation, "project=shop") // a link to our own is none
-		// put puts something under a name, and tells what.
-		put := func(name string, kinds ...string) string {
-			kind := kinds[random.IntN(len(kinds))]
+		// put puts something under a name, of some sort.
+		put := func(name, kind string, sort int) {
 			path := w.path(name)
 			w.check(os.MkdirAll(filepath.Dir(path), 0o700))
 			switch kind {
 			case "nothing":
 			case "file":
-				w.check(os.WriteFile(path, []byte([]string{"", "theirs", "rdev installation=other project=shop\nx\n", w.markLine("blog") + "x\n", w.markLine("shop")}[random.IntN(5)]), 0o600))
+				w.check(os.WriteFile(path, []byte([]string{"", "theirs", "rdev installation=other project=shop\nx\n", w.markLine("blog") + "x\n", w.markLine("shop")}[sort%5]), 0o600))
 			case "link":
-				w.check(os.Symlink([]string{outside, "other.git", "missing", "/", filepath.Join(outside, "config")}[random.IntN(5)], path))
+				w.check(os.Symlink([]string{outside, "other.git", "missing", "/", filepath.Join(outside, "config")}[sort%5], path))
 			case "directory":
 				w.check(os.MkdirAll(filepath.Join(path, "shop.old.X", "objects"), 0o700))
 			case "repository":
@@ -79,7 +78,7 @@ func TestWhatIsNotMarkedIsNeverChanged(t *testing.T) {
 					{"project=shop"},
 					{"installation=" + installation, "project=shop", "project=blog"},
 					{"installation=" + installation, "installation=other", "project=shop"},
-				}[random.IntN(6)]...)
+				}[sort%6]...)
 			case "broken":
 				w.foreignRepository(name, "main")
 				w.check(os.WriteFile(filepath.Join(path, "config"), []byte("[rdev\n"), 0o600))
@@ -88,14 +87,22 @@ func TestWhatIsNotMarkedIsNeverChanged(t *testing.T) {
 				config := filepath.Join(path, "config")
 				w.check(errors.Join(os.Remove(config), os.Symlink(filepath.Join(outside, "config"), config)))
 			}
+		}
+		// Of shop.git there is everything once; the others are in the way of some.
+		own := []string{"nothing", "file", "link", "directory", "repository", "of another", "broken", "linked"}[round%8]
+		put("shop.git", own, round/8)
+		some := func(one int, name string, kinds ...string) (kind string) {
+			if kind = "nothing"; random.IntN(one) == 0 {
+				kind = kinds[random.IntN(len(kinds))]
+			}
+			put(name, kind, random.IntN(60))
 			return kind
 		}
-		own := put("shop.git", "nothing", "file", "link", "directory", "repository", "of another", "broken", "linked")
-		notes := put("shop.token", "nothing", "nothing", "file", "link", "directory") + put("shop.adopted", "nothing", "nothing", "file", "link", "directory")
-		work := put(w.workDir(), "nothing", "nothing", "file", "link")
-		put("other.git", "repository", "file", "link")
-		put("team/x.git", "repository", "link", "of another")
-		put("link", "link")
+		notes := some(4, "shop.token", "file", "link", "directory") + some(4, "shop.adopted", "file", "link", "directory")
+		work := some(4, w.workDir(), "file", "link")
+		some(1, "other.git", "repository", "file", "link")
+		some(1, "team/x.git", "repository", "link", "of another")
+		some(1, "link", "link")
 		before, beyond := there(t, w.dir, w.workDir()), there(t, outside)
 		free := own == "nothing" && notes == "nothingnothing" && work == "nothing"
 		for what, err := range w.everything("shop", "") {

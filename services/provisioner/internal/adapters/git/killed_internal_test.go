@@ -170,6 +170,9 @@ func (w *world) afterDeath(what string, at int) {
 	if err := deeds[what](t.Context(), w.Forge); err != nil {
 		t.Fatalf("killed at %d: once more: %v\n%s", at, err, there(t, w.dir))
 	}
+	if left, err := filepath.Glob(w.path(w.workDir() + "/*")); err != nil || len(left) > 0 {
+		t.Errorf("killed at %d: once more it has left %v, %v", at, left, err)
+	}
 	if what == "release" {
 		if count := w.must("--git-dir="+w.path("shop.git"), "rev-list", "--count", "main"); count != "1" {
 			t.Errorf("killed at %d: released it has %s commits", at, count)

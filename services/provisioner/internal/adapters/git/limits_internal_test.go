@@ -165,6 +165,21 @@ func TestAClientThatGoesAwayTakesGitWithIt(t *testing.T) {
 	w.must("ls-remote", access)
 }
 
+// Also where git waits for nothing, and would find out late.
+func TestWhatGitHasStartedEndsWithIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	access := w.granted(w.create("shop", ""))
+	real := w.program
+	w.program = filepath.Join(t.TempDir(), "git")
+	script := "#!/bin/sh\ncase \"$*\" in\n*http-backend) cd shop.git && sleep 60 >/dev/null 2>&1 </dev/null & wait ;;\n*) exec " + real + " \"$@\" ;;\nesac\n"
+	w.check(os.WriteFile(w.program, []byte(script), 0o700))
+	conn := w.stalled(access)
+	w.eventually("git is at work", func() bool { return len(w.running("shop.git")) > 0 })
+	w.check(conn.Close())
+	w.eventually("git has ended", func() bool { return len(w.running("shop.git")) == 0 && len(w.turns) == 0 })
+}
+
 func TestAClientThatStallsIsLetGo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

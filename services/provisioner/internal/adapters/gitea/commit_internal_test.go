@@ -14,14 +14,15 @@ import (
 	"github.com/orchard9/rdev/services/provisioner/internal/app"
 )
 
-// meanwhile does something before a commit is made.
+// meanwhile does something before a call is made.
 type meanwhile struct {
-	next http.RoundTripper
-	do   func()
+	next       http.RoundTripper
+	method, at string // of the call, the end of its path
+	do         func()
 }
 
 func (m meanwhile) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.Method == http.MethodPost && strings.HasSuffix(request.URL.Path, "/contents") {
+	if request.Method == m.method && strings.HasSuffix(request.URL.Path, m.at) {
 		m.do()
 	}
 	return m.next.RoundTrip(request)
@@ -109,7 +110,7 @@ func TestACommitOntoWhatHasChangedIsToBeMadeAnew(t *testing.T) {
 		conflict        bool
 	}{{"a=x", "a=3", true}, {"new=x", "new=3", true}, {"a=y", "b=3", false}} {
 		late := w.again(f)
-		late.client.Transport = meanwhile{late.client.Transport, func() { move(c.meanwhile, fmt.Sprint("move ", i)) }}
+		late.client.Transport = meanwhile{late.client.Transport, http.MethodPost, "/contents", func() { move(c.meanwhile, fmt.Sprint("move ", i)) }}
 		before := head
 		_, err := late.Commit(t.Context(), r, app.Commit{Operation: fmt.Sprint("late ", i), Message: "m", Parent: before, Files: files(c.mine)})
 		if c.conflict {

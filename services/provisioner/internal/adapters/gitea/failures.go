@@ -47,7 +47,7 @@ func failed(what string, response *sdk.Response, err error) error {
 	case code == http.StatusLocked:
 		return failure(contract.ClassUser, "%s: the repository is archived: unarchive it", what)
 	case code/100 == 3:
-		return failure(contract.ClassUser, "%s: Gitea is elsewhere: set PROVISIONER_GITEA_URL to the address to which it redirects", what)
+		return failure(contract.ClassUser, "%s: Gitea says that it is elsewhere: set PROVISIONER_GITEA_URL to the address to which it redirects, or give back the name that was changed", what)
 	default:
 		return fmt.Errorf("%s: Gitea says %d: %s", what, code, says)
 	}

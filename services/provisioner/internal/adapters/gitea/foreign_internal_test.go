@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -254,6 +255,10 @@ func TestWhatPeopleChangeIsToldAndNotFought(t *testing.T) {
 	w.failure(err, contract.ClassUser, "unarchive it")
 	edit(slug, sdk.EditRepoOption{Archived: &no})
 
+	read := sdk.AccessModeRead
+	_, err = w.all.AddCollaborator(organization, slug, user, sdk.AddCollaboratorOption{Permission: &read})
+	w.must(err)
+	verify("is not a collaborator of " + r.Name + " who writes")
 	_, err = w.all.DeleteCollaborator(organization, slug, user)
 	w.must(err)
 	verify("is not a collaborator")
@@ -292,6 +297,22 @@ func TestWhatPeopleChangeIsToldAndNotFought(t *testing.T) {
 	w.must(f.Remove(t.Context(), slug, ""))
 	if topics, _, err := w.all.ListRepoTopics(organization, other, sdk.ListRepoTopicsOptions{ListOptions: sdk.ListOptions{PageSize: 50}}); err != nil || !slices.Equal(topics, []string{"rdev"}) {
 		t.Errorf("it has the topics %s, %v", topics, err)
+	}
+}
+
+// A redirect would make a read of what removes, and look like success.
+func TestWhatIsRenamedMeanwhileIsNotTakenForRemoved(t *testing.T) {
+	w := newWorld(t)
+	f := w.forge()
+	w.create(f, slug, "")
+	late, other := w.again(f), "shop-now"
+	late.client.Transport = meanwhile{late.client.Transport, http.MethodDelete, "/" + slug, func() {
+		_, _, err := w.all.EditRepo(w.prefix+"-rdev", slug, sdk.EditRepoOption{Name: &other})
+		w.must(err)
+	}}
+	w.failure(late.Remove(t.Context(), slug, ""), contract.ClassUser, "give back the name")
+	if there := w.there(w.prefix+"-rdev/", "-"); !strings.Contains(there, other) {
+		t.Errorf("there is %s", there)
 	}
 }
 

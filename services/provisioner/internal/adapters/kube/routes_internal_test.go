@@ -254,6 +254,47 @@ func TestARouteThatIsMadeWhileTheServiceGoesHasOneAllTheSame(t *testing.T) {
 	}
 }
 
+func TestARouteThatIsMadeWhileTheLastOneGoesHasAServiceAllTheSame(t *testing.T) {
+	r, set := newRoutes(t)
+	create(t, r, "shop", "shop.example.com")
+	for _, resource := range []string{"ingresses", "services"} { // before it makes one of them
+		removed := false
+		set.PrependReactor("patch", resource, func(clienttesting.Action) (bool, runtime.Object, error) {
+			if !removed {
+				removed = true
+				return false, nil, r.Remove(t.Context(), "shop", "shop.example.com")
+			}
+			return false, nil, nil
+		})
+		create(t, r, "shop", "www.example.com")
+		if got := names(t, set); got != "www.example.com project-shop" {
+			t.Errorf("where the other goes before %s are made there is %s", resource, got)
+		}
+		if err := r.Remove(t.Context(), "shop", "www.example.com"); err != nil {
+			t.Fatal(err)
+		}
+		create(t, r, "shop", "shop.example.com")
+	}
+}
+
+func TestAServiceThatIsMissedComesBackWithAnyCall(t *testing.T) {
+	for name, call := range map[string]func(*Routes) error{
+		"create": func(r *Routes) error {
+			_, err := r.Create(t.Context(), "shop", "www.example.com")
+			return err
+		},
+		"remove": func(r *Routes) error { return r.Remove(t.Context(), "shop", "shop.example.com") },
+	} {
+		r, set := newRoutes(t, ingressAt(ingressName("shop", "www.example.com"), "www.example.com", labelsOf("shop")))
+		if err := call(r); err != nil {
+			t.Fatal(err)
+		}
+		if got := names(t, set); got != "www.example.com project-shop" {
+			t.Errorf("after %s there is %s", name, got)
+		}
+	}
+}
+
 func TestARouteThatGoesIsNotTakenForOneThatIsThere(t *testing.T) {
 	going := ingressAt(ingressName("shop", "shop.example.com"), "shop.example.com", labelsOf("shop"))
 	going.DeletionTimestamp, going.Finalizers = new(metav1.Now()), []string{"example.com/balancer"}

@@ -125,7 +125,9 @@ func TestNothingWithoutTheLabelsOfItsProjectIsEverChanged(t *testing.T) {
 func litter(random *rand.Rand, slugs, hosts []string) (objects []runtime.Object) {
 	labels := []map[string]string{
 		nil,
-		{"app": "web"}, {kube.LabelManagedBy: kube.ManagedBy}, {kube.LabelProjectID: "shop"},
+		{"app": "web"},
+		{kube.LabelManagedBy: kube.ManagedBy},
+		{kube.LabelProjectID: "shop"},
 		{kube.LabelManagedBy: "Helm", kube.LabelProject: kube.Project, kube.LabelProjectID: "shop"},
 		labelsOf("wiki"),
 	}

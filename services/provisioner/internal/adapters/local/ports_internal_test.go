@@ -1,11 +1,13 @@
 package local
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -32,6 +34,42 @@ func TestAPortIsChosenThatIsNobodysAndAlwaysTheSame(t *testing.T) {
 	}
 	if next := choose("shop", nil, func(port int) bool { return port != first }); next == first || next == 0 {
 		t.Errorf("where somebody listens on %d it is %d", first, next)
+	}
+}
+
+// TestProjectsThatWantTheSamePortAtOnceGetDifferentOnes makes those that would all begin to
+// look for one at the same place.
+func TestProjectsThatWantTheSamePortAtOnceGetDifferentOnes(t *testing.T) {
+	nobody := func(int) bool { return true }
+	wanted := choose("p0", nil, nobody)
+	var slugs []string
+	for i := 0; len(slugs) < 12; i++ {
+		if slug := fmt.Sprintf("p%d", i); choose(slug, nil, nobody) == wanted {
+			slugs = append(slugs, slug)
+		}
+	}
+	dir := t.TempDir()
+	var all sync.WaitGroup
+	for _, slug := range slugs {
+		w, err := Open(dir) // as in another process
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		all.Go(func() {
+			if _, err := w.Create(t.Context(), slug); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	directory, err := openDirectory(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer directory.Close()
+	if taken, err := directory.taken(""); err != nil || len(taken) != len(slugs) {
+		t.Errorf("%d projects have %d ports (%v)", len(slugs), len(taken), err)
 	}
 }
 
