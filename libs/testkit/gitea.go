@@ -128,8 +128,8 @@ func buildGitea() (string, error) {
 	return strings.TrimSpace(output.String()), nil
 }
 
-// giteaSettings is its app.ini: everything is in dir, and nothing is slow that tests do not
-// need.
+// giteaSettings is its app.ini: everything is in dir, nothing is slow that tests do not need,
+// and a directory of more than ten files comes in pages.
 func giteaSettings(program, dir, web, git string) (string, error) {
 	host, port, err := net.SplitHostPort(web)
 	if err != nil {
@@ -185,6 +185,8 @@ INSTALL_LOCK = true
 SECRET_KEY = $secret
 INTERNAL_TOKEN = $internal
 PASSWORD_HASH_ALGO = pbkdf2$10$50
+[api]
+DEFAULT_GIT_TREES_PER_PAGE = 10
 [oauth2]
 JWT_SECRET = $jwt
 [service]

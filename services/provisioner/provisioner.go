@@ -146,6 +146,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 				return again(ctx, sweepEvery, func() { cfg.sweepFiles(ctx, a, log) })
 			})
 		}},
+		service.Part{Name: "caches", Run: func(ctx context.Context) error {
+			return database.Alone(ctx, pool, "caches", log, func(ctx context.Context) error {
+				return again(ctx, app.KeepCachesEvery, func() { keepCaches(ctx, a, log) })
+			})
+		}},
 		service.Part{Name: "pipelines", Run: func(ctx context.Context) error {
 			return database.Alone(ctx, pool, "pipelines", log, func(ctx context.Context) error {
 				return again(ctx, pipelinesEvery, func() { warn(ctx, log, "some pipelines are looked at in the next round", a.WatchPipelines(ctx)) })

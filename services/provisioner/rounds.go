@@ -43,3 +43,12 @@ func (cfg Config) sweepFiles(ctx context.Context, a *app.App, log *slog.Logger) 
 		log.Info("old files deleted", "removed", removed)
 	}
 }
+
+// keepCaches makes the users of caches again that the server has forgotten.
+func keepCaches(ctx context.Context, a *app.App, log *slog.Logger) {
+	restored, err := a.KeepCaches(ctx)
+	warn(ctx, log, "some caches are looked at in the next round", err)
+	if restored > 0 {
+		log.Warn("the server of caches had forgotten users, which are there again", "restored", restored)
+	}
+}

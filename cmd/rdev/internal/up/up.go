@@ -17,6 +17,7 @@ import (
 	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/envutil"
+	"github.com/orchard9/rdev/libs/redis/local"
 	"github.com/orchard9/rdev/libs/service"
 	"github.com/orchard9/rdev/services/audit"
 	"github.com/orchard9/rdev/services/executor"
@@ -36,8 +37,8 @@ type Config struct {
 	Path     string `env:"PATH"`                                       // of commands, unless EXECUTOR_PATH says otherwise
 
 	// Far is the systems in which projects have something. Where it names none, their
-	// databases are on the server of Database, their repositories in a directory of Home,
-	// and their hosts below localhost.
+	// databases are on the server of Database, their caches on the Redis that the machine
+	// has, their repositories in a directory of Home, and their hosts below localhost.
 	Far provisioner.Far
 
 	WebhookAllow string `env:"RDEV_WEBHOOK_ALLOW"` // private networks that webhooks may reach, CIDR list
@@ -51,6 +52,7 @@ type Config struct {
 	Pods     provisioner.Pods
 	Executor executor.Config
 
+	Redis  local.Program  `env:"-"` // the server of caches; the one that the machine has where empty
 	Runner string         `env:"-"` // path of rdev-runner
 	Lease  contract.Lease `env:"-"` // contract.DefaultLease where zero
 	// Unsynced acknowledges before the disk has it. For tests.
@@ -113,6 +115,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 		return err
 	}
 	defer func() { err = errors.Join(err, database.stop(ctx)) }()
+	redis, err := startRedis(ctx, cfg, home, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, redis.stop(ctx)) }()
 	if err := migrateAll(ctx, cfg, server, database, log); err != nil {
 		return err
 	}
@@ -128,7 +135,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 	defer conn.Close()
 
 	beside := &web{}
-	cfg.Far = cfg.far(home, database, listener.Addr(), beside)
+	cfg.Far = cfg.far(home, database, redis, listener.Addr(), beside)
 	state := Ready{
 		URL: "http://" + listener.Addr().String(), NATSURL: server.URL(), APIKeyFile: home.path("api-key"), PID: os.Getpid(),
 	}
@@ -144,7 +151,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(Ready)) (
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	parts := append([]service.Part{{Name: "postgres", Run: database.run}}, services...)
+	parts := append([]service.Part{{Name: "postgres", Run: database.run}, {Name: "redis", Run: redis.run}}, services...)
 	parts = append(parts, service.Part{Name: "ready", Run: func(ctx context.Context) error {
 		if err := awaitServices(ctx, conn); err != nil {
 			return err

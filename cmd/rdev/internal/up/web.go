@@ -38,12 +38,13 @@ func (w *web) around(api http.Handler) http.Handler {
 
 // far is the systems in which projects have something, with those of this machine where
 // the configuration names none. The pods of a cluster do not reach these.
-func (cfg Config) far(home home, database *postgres, address net.Addr, beside *web) provisioner.Far {
+func (cfg Config) far(home home, database *postgres, redis *caches, address net.Addr, beside *web) provisioner.Far {
 	far := cfg.Far
 	far.DatabaseURL = cmp.Or(far.DatabaseURL, database.forProjects())
 	if cfg.Runtime == contract.RuntimeKube {
 		return far
 	}
+	far.RedisURL = cmp.Or(far.RedisURL, redis.url())
 	far.Web = beside.set
 	if tcp, ok := address.(*net.TCPAddr); ok {
 		far.WebPort = tcp.Port

@@ -80,7 +80,7 @@ func (s CacheStep) Verify(ctx context.Context, t Task) ([]string, error) {
 
 func (s CacheStep) available() error {
 	if s.Caches == nil {
-		return unavailable("caches", "set PROVISIONER_PROJECTS_REDIS_URL")
+		return unavailable("caches", "set PROVISIONER_PROJECTS_REDIS_URL, or install redis-server where `rdev up` runs")
 	}
 	return nil
 }

@@ -28,7 +28,8 @@ func TestFilesAreCommittedOnceAndRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	r := w.create("shop", "")
-	data := []byte("a\r\nb\x00")
+	w.must("config", "--file", w.path("shop.git/config"), "core.autocrlf", "input") // of files that are checked out
+	data := []byte("a\r\nb\n")
 	first, err := w.Commit(t.Context(), r, app.Commit{
 		Operation: "op-1", Message: "Start shop\n\nWith all.\n",
 		Files: map[string]app.CommitFile{"README.md": {Data: data}, "bin/ä \"run\"": {Data: nil, Executable: true}, ".gitattributes": {Data: []byte("* text=auto\n")}},

@@ -109,7 +109,7 @@ func TestBodiesMayBeZippedAndMayWaitForTheWordToSendThem(t *testing.T) {
 }
 
 // stalled is a push of which the first bytes are sent.
-func (w *world) stalled(access string) net.Conn {
+func (w *world) stalled(access, body string) net.Conn {
 	w.t.Helper()
 	base, err := url.Parse(access)
 	if err != nil {
@@ -120,8 +120,8 @@ func (w *world) stalled(access string) net.Conn {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = conn.Close() })
-	_, err = fmt.Fprintf(conn, "POST %s/git-receive-pack HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-git-receive-pack-request\r\nAuthorization: Basic %s\r\nContent-Length: 1000\r\n\r\n00",
-		base.Path, base64.StdEncoding.EncodeToString([]byte(base.User.String())))
+	_, err = fmt.Fprintf(conn, "POST %s/git-receive-pack HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-git-receive-pack-request\r\nAuthorization: Basic %s\r\nContent-Length: 1000\r\n\r\n%s",
+		base.Path, base64.StdEncoding.EncodeToString([]byte(base.User.String())), body)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -156,13 +156,22 @@ func TestAClientThatGoesAwayTakesGitWithIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	access := w.granted(w.create("shop", ""))
-	conn := w.stalled(access)
-	w.eventually("git is at work", func() bool { return len(w.running("shop.git")) > 0 })
-	if err := conn.Close(); err != nil {
-		t.Fatal(err)
+	command := strings.Repeat("0", 40) + " " + strings.Repeat("1", 40) + " refs/heads/main\x00report-status"
+	for _, body := range []string{"00", fmt.Sprintf("%04x%s0000PACK\x00\x00\x00\x02\x00\x00", len(command)+4, command)} {
+		unfinished := func() []string {
+			names, err := filepath.Glob(w.path("shop.git/objects/tmp_*"))
+			w.check(err)
+			return names
+		}
+		conn := w.stalled(access, body)
+		w.eventually("git is at work", func() bool { return len(w.running("shop.git")) > 0 && (body == "00" || len(unfinished()) > 0) })
+		w.check(conn.Close())
+		w.eventually("git has ended", func() bool { return len(w.running("shop.git")) == 0 && len(w.turns) == 0 })
+		if left := unfinished(); len(left) > 0 {
+			t.Errorf("git has left %v", left)
+		}
+		w.must("ls-remote", access)
 	}
-	w.eventually("git has ended", func() bool { return len(w.running("shop.git")) == 0 && len(w.turns) == 0 })
-	w.must("ls-remote", access)
 }
 
 // Also where git waits for nothing, and would find out late.
@@ -174,7 +183,7 @@ func TestWhatGitHasStartedEndsWithIt(t *testing.T) {
 	w.program = filepath.Join(t.TempDir(), "git")
 	script := "#!/bin/sh\ncase \"$*\" in\n*http-backend) cd shop.git && sleep 60 >/dev/null 2>&1 </dev/null & wait ;;\n*) exec " + real + " \"$@\" ;;\nesac\n"
 	w.check(os.WriteFile(w.program, []byte(script), 0o700))
-	conn := w.stalled(access)
+	conn := w.stalled(access, "00")
 	w.eventually("git is at work", func() bool { return len(w.running("shop.git")) > 0 })
 	w.check(conn.Close())
 	w.eventually("git has ended", func() bool { return len(w.running("shop.git")) == 0 && len(w.turns) == 0 })
@@ -184,7 +193,7 @@ func TestAClientThatStallsIsLetGo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.idleTimeout = 10 * time.Millisecond
-	conn := w.stalled(w.granted(w.create("shop", "")))
+	conn := w.stalled(w.granted(w.create("shop", "")), "00")
 	if _, err := io.ReadAll(conn); err != nil {
 		t.Error(err)
 	}
@@ -197,7 +206,7 @@ func TestSoManyAreServedAtATime(t *testing.T) {
 	access := w.granted(w.create("shop", ""))
 	var conns []net.Conn
 	for range defaultProcesses {
-		conns = append(conns, w.stalled(access))
+		conns = append(conns, w.stalled(access, "00"))
 	}
 	w.eventually("all have their turn", func() bool { return len(w.turns) == defaultProcesses })
 	w.turnTimeout = time.Millisecond

@@ -82,7 +82,7 @@ func TestWhatIsNotMarkedIsNeverChanged(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	w := newWorld(t)
 	var member func(*Config)
-	for round := range 16 {
+	for round := range 12 {
 		slug := fmt.Sprintf("shop-%d", round)
 		change := []func(*Config){deadHook, func(c *Config) { c.Organization = fmt.Sprintf("%s-o%d", w.prefix, round) }}
 		if round%3 == 0 {

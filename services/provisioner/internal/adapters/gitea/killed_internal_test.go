@@ -111,7 +111,13 @@ func TestWhatAKilledAttemptLeavesIsCompletedAndRemoved(t *testing.T) {
 			if creating < 10 || granting < 10 || removing < 10 {
 				t.Errorf("there are %d, %d and %d boundaries: this test kills too little", creating, granting, removing)
 			}
-			for killAt := 1; killAt <= creating; killAt++ {
+			// What is there before a call is what is there after the one before it: one of the
+			// four is killed at both.
+			step := 2
+			if what == "an administrator" {
+				step = 1
+			}
+			for killAt := step; killAt <= creating; killAt += step {
 				if !c.adopt {
 					_, err := w.all.DeleteOrg(w.prefix + "-rdev") // it is to make that, too
 					w.must(err)
@@ -128,14 +134,14 @@ func TestWhatAKilledAttemptLeavesIsCompletedAndRemoved(t *testing.T) {
 				}
 				l.gone(killAt, before)
 			}
-			for killAt := 1; killAt <= granting; killAt++ {
+			for killAt := step; killAt <= granting; killAt += step {
 				w.killed(l.f, killAt, l.grant(l.world.create(l.f, slug, l.adopt)))
-				if killAt%3 == 0 {
+				if killAt%3 != 1 {
 					l.whole(killAt)
 				}
 				l.gone(killAt, before)
 			}
-			for killAt := 1; killAt <= removing; killAt++ {
+			for killAt := step; killAt <= removing; killAt += step {
 				l.world.grant(l.f, slug, l.world.create(l.f, slug, l.adopt))
 				w.killed(l.f, killAt, l.remove)
 				if killAt%3 == 0 {
