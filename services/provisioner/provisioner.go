@@ -153,7 +153,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		}},
 		service.Part{Name: "pipelines", Run: func(ctx context.Context) error {
 			return database.Alone(ctx, pool, "pipelines", log, func(ctx context.Context) error {
-				return again(ctx, pipelinesEvery, func() { warn(ctx, log, "some pipelines are looked at in the next round", a.WatchPipelines(ctx)) })
+				return again(ctx, pipelinesEvery, func() { warn(ctx, log, "pipelines", a.WatchPipelines(ctx)) })
 			})
 		}},
 		service.Part{Name: "web", Run: func(ctx context.Context) error { return cfg.Far.serveWeb(ctx, far.around) }},

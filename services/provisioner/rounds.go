@@ -29,16 +29,16 @@ func again(ctx context.Context, interval time.Duration, do func()) error {
 }
 
 // warn logs what went wrong in a round that another one follows.
-func warn(ctx context.Context, log *slog.Logger, message string, err error) {
+func warn(ctx context.Context, log *slog.Logger, of string, err error) {
 	if err != nil && ctx.Err() == nil {
-		log.Warn(message, "error", err)
+		log.Warn("what failed is done in the next round", "of", of, "error", err)
 	}
 }
 
 // sweepFiles deletes the files that are too old.
 func (cfg Config) sweepFiles(ctx context.Context, a *app.App, log *slog.Logger) {
 	removed, err := a.SweepFiles(ctx, app.FilesAge{Artifacts: cfg.ArtifactsAge, Caches: cfg.CachesAge})
-	warn(ctx, log, "old files are deleted in the next round", err)
+	warn(ctx, log, "old files", err)
 	if removed > 0 {
 		log.Info("old files deleted", "removed", removed)
 	}
@@ -47,7 +47,7 @@ func (cfg Config) sweepFiles(ctx context.Context, a *app.App, log *slog.Logger) 
 // keepCaches makes the users of caches again that the server has forgotten.
 func keepCaches(ctx context.Context, a *app.App, log *slog.Logger) {
 	restored, err := a.KeepCaches(ctx)
-	warn(ctx, log, "some caches are looked at in the next round", err)
+	warn(ctx, log, "caches", err)
 	if restored > 0 {
 		log.Warn("the server of caches had forgotten users, which are there again", "restored", restored)
 	}

@@ -16,8 +16,10 @@ import (
 // parts of a land.
 func hosted(kind string, change contract.ProjectChange) (*app.App, *log, *land) {
 	a, l, w := newSaga()
-	a.Steps = []app.Step{part{w, "workspace", nil}, wished{part{w, "database", nil}, func(s contract.ProjectSpec) bool { return s.Database }},
-		wished{part{w, "ci", []string{"workspace", "database"}}, func(contract.ProjectSpec) bool { return true }}}
+	a.Steps = []app.Step{
+		part{w, "workspace", nil}, wished{part{w, "database", nil}, func(s contract.ProjectSpec) bool { return s.Database }},
+		part{w, "ci", []string{"workspace", "database"}},
+	}
 	a.Domain = "example.com"
 	a.Families = []app.Family{{
 		Name: "host",

@@ -323,8 +323,8 @@ func cancelledBy() *contract.Failure {
 // last is the last of the steps that are open and that none needs which is, too; -1 where
 // none is open.
 func (s *saga) last(open func(contract.ProvisionStep) bool) int {
-	for at := len(s.now) - 1; at >= 0; at-- {
-		if step := s.now[at]; open(step) && !slices.ContainsFunc(s.now, func(other contract.ProvisionStep) bool {
+	for at, step := range slices.Backward(s.now) {
+		if open(step) && !slices.ContainsFunc(s.now, func(other contract.ProvisionStep) bool {
 			return open(other) && slices.Contains(other.Needs, step.Name)
 		}) {
 			return at

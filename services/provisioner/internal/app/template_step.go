@@ -102,20 +102,17 @@ func (s ComponentsStep) commit(ctx context.Context, t Task, r Repository) (strin
 	if err != nil {
 		return "", err
 	}
-	message := "Add"
-	for i, component := range t.Op.Change.AddComponents {
-		if i > 0 {
-			message += ","
-		}
-		message += fmt.Sprintf(" the %s %s", component.Kind, component.Name)
+	var added []string
+	for _, component := range t.Op.Change.AddComponents {
+		added = append(added, "the "+component.Kind+" "+component.Name)
 	}
-	return s.Repositories.Commit(ctx, r, Commit{Operation: t.Op.ID, Message: message, Parent: parent, Files: files})
+	return s.Repositories.Commit(ctx, r, Commit{Operation: t.Op.ID, Message: "Add " + strings.Join(added, ", "), Parent: parent, Files: files})
 }
 
 // files are those that the components add to the repository, or change in it, as it is at
 // the commit parent.
 func (s ComponentsStep) files(ctx context.Context, t Task) (parent string, _ map[string]CommitFile, err error) {
-	if err := (RepositoryStep{s.Repositories}).available(); err != nil {
+	if err := RepositoryStep(s).available(); err != nil {
 		return "", nil, err
 	}
 	r := repositoryOf(t)

@@ -157,7 +157,7 @@ func TestAClientThatGoesAwayTakesGitWithIt(t *testing.T) {
 	w := newWorld(t)
 	access := w.granted(w.create("shop", ""))
 	command := strings.Repeat("0", 40) + " " + strings.Repeat("1", 40) + " refs/heads/main\x00report-status"
-	for _, body := range []string{"00", fmt.Sprintf("%04x%s0000PACK\x00\x00\x00\x02\x00\x00", len(command)+4, command)} {
+	for _, body := range []string{"00", fmt.Sprintf("%04x%s0000PACK\x00\x00\x00\x02\x00\x00\x00\x01", len(command)+4, command)} {
 		unfinished := func() []string {
 			names, err := filepath.Glob(w.path("shop.git/objects/tmp_*"))
 			w.check(err)
