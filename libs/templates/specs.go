@@ -39,7 +39,7 @@ const maxComponents = 60
 
 func specs() []spec {
 	description := Parameter{"description", "what it is, in a line", "Made with rdev."}
-	repository := Parameter{"repository", "where it will be cloned from, for .rdev/build.yml", ""}
+	repository := Parameter{"repository", "what .rdev/build.yml clones instead of the project's own", ""}
 	module := Parameter{"module", "path of its Go module", "example.com/{name}"}
 	title := Parameter{"title", "heading of the page", "{name}"}
 	var kindList []Kind

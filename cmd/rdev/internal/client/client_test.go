@@ -109,7 +109,7 @@ func TestARefusalTellsCodeDetailAndFields(t *testing.T) {
 	}
 	want := &client.Problem{
 		Status: 400, Code: "INVALID_REQUEST", Title: "Bad Request", Detail: "the request is not valid",
-		Fields: []client.FieldError{{Field: "slug", Message: "must be 1 to 40 of a-z, 0-9 and -"}},
+		Fields: []client.FieldError{{Field: "slug", Message: "must be 1 to 40 of a-z, 0-9 and hyphen, and begin and end with a letter or digit"}},
 	}
 	if diff := cmp.Diff(want, problem); diff != "" {
 		t.Error(diff)

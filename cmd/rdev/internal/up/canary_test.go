@@ -80,10 +80,10 @@ func TestACanaryIsFoundNowhere(t *testing.T) {
 	})
 	search(t, "a webhook", hooks.text())
 	search(t, "the log of rdev up", i.output.String())
-	i.searchStreams(t)
+	i.eachStream(t, func(where, text string) { search(t, where, text) })
 	searchDatabase(t, os.Getenv("RDEV_DATABASE_URL"))
 	i.stop()
-	i.searchFiles(t)
+	i.eachFile(t, func(where, text string) { search(t, where, text) })
 }
 
 // received is all that a webhook was sent.
@@ -138,8 +138,8 @@ func (i *instance) receiveAll() *received {
 	return r
 }
 
-// searchStreams reads every message of every stream.
-func (i *instance) searchStreams(t *testing.T) {
+// eachStream reads every message of every stream.
+func (i *instance) eachStream(t *testing.T, see func(where, text string)) {
 	t.Helper()
 	nc, err := nats.Connect(i.NATSURL)
 	if err != nil {
@@ -169,7 +169,7 @@ func (i *instance) searchStreams(t *testing.T) {
 			fmt.Fprintf(&all, "%s %v\n%s\n", m.Subject, m.Header, m.Data)
 			read++
 		}
-		search(t, "stream "+name, all.String())
+		see("stream "+name, all.String())
 	}
 	if read < 20 {
 		t.Errorf("only %d messages were there to read", read)
@@ -205,8 +205,8 @@ func searchDatabase(t *testing.T, url string) {
 	}
 }
 
-// searchFiles reads what is left in the home.
-func (i *instance) searchFiles(t *testing.T) {
+// eachFile reads what is left in the home.
+func (i *instance) eachFile(t *testing.T, see func(where, text string)) {
 	t.Helper()
 	err := filepath.WalkDir(i.home, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
@@ -216,7 +216,7 @@ func (i *instance) searchFiles(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		search(t, path, string(text))
+		see(path, string(text))
 		return nil
 	})
 	if err != nil {

@@ -55,7 +55,7 @@ func TestBuildsOfTemplatesAreBuilds(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, files[".rdev/build.yml"].Data)
 			continue
 		}
-		if build.Name != "123" || (build.Repository != nil) != strings.Contains(name, "git.example.com") {
+		if build.Name != "123" || build.Repository == nil || (build.Repository.URL != "") != strings.Contains(name, "git.example.com") {
 			t.Errorf("%s: %q of %+v", name, build.Name, build.Repository)
 		}
 		tests, artifacts := 0, 0

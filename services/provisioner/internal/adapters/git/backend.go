@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/textproto"
 	"os/exec"
@@ -18,7 +19,8 @@ import (
 var protocolPattern = regexp.MustCompile(`^[A-Za-z0-9=:._-]{1,200}$`)
 
 // variables are what git http-backend is told of a request: by CGI, and without what else
-// a client has sent. The token is not among it.
+// a client has sent. The token is not among it, nor is the length: git would wait for ever
+// for the rest of a body that is cut off.
 func (f *Forge) variables(r *http.Request, q request, name string) []string {
 	env := []string{
 		"GIT_PROJECT_ROOT=" + f.dir, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=" + user, "REMOTE_ADDR=localhost",
@@ -26,9 +28,6 @@ func (f *Forge) variables(r *http.Request, q request, name string) []string {
 	}
 	if q.rest == infoRefs {
 		env = append(env, "QUERY_STRING=service="+q.service)
-	}
-	if r.ContentLength >= 0 && r.Header.Get("Content-Encoding") == "" {
-		env = append(env, "CONTENT_LENGTH="+strconv.FormatInt(r.ContentLength, 10))
 	}
 	if protocol := r.Header.Get("Git-Protocol"); protocolPattern.MatchString(protocol) {
 		env = append(env, "GIT_PROTOCOL="+protocol)
@@ -40,8 +39,11 @@ func (f *Forge) variables(r *http.Request, q request, name string) []string {
 // without a length, as those of large pushes are, gives git the token, and does not end
 // what git has started once the client is gone.
 func (f *Forge) answer(w http.ResponseWriter, r *http.Request, q request, name string) {
-	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), requestTimeout)
 	defer cancel()
+	// A client that is gone is the end of git's input and output, and so of git, soon.
+	gone := func() { time.AfterFunc(f.grace, cancel) }
+	defer context.AfterFunc(r.Context(), gone)()
 	control := http.NewResponseController(w)
 	cmd := f.command(ctx, f.variables(r, q, name), "http-backend")
 	stdin, stdout, err := start(cmd, control)
@@ -51,11 +53,12 @@ func (f *Forge) answer(w http.ResponseWriter, r *http.Request, q request, name s
 		return
 	}
 	in := newSender(f, w, r, q, control)
-	go in.send(stdin, cancel) // until the body, git, or stop ends it
+	go in.send(stdin) // until the body, git, or stop ends it
 	out := &answerer{w: w, control: control, idle: f.idleTimeout}
 	err = out.answer(ctx, stdout, in.first)
 	if err != nil {
-		cancel()
+		gone()
+		_, _ = io.Copy(io.Discard, stdout)
 	}
 	refused := in.stop(stdin) // nobody listens any more
 	ended := wait(ctx, cmd)
@@ -63,10 +66,17 @@ func (f *Forge) answer(w http.ResponseWriter, r *http.Request, q request, name s
 		_ = control.SetReadDeadline(time.Time{})
 	}
 	_ = control.SetWriteDeadline(time.Time{})
+	if refused != nil {
+		err = nil // it says the same, or what follows of it
+	}
 	if err = errors.Join(refused, err, ended); err == nil {
 		return
 	}
-	f.logger.Warn("a request to git has not ended well", "project", q.slug, "service", q.service, "error", err)
+	level := slog.LevelWarn
+	if r.Context().Err() != nil {
+		level = slog.LevelDebug // it has gone away
+	}
+	f.logger.Log(ctx, level, "a request to git has not ended well", "project", q.slug, "service", q.service, "error", err)
 	switch _, large := errors.AsType[*http.MaxBytesError](refused); {
 	case out.began && exited(ended) >= 0 && refused == nil: // it has told the client why
 	case out.began:
@@ -104,7 +114,7 @@ type answerer struct {
 
 // answer begins once the first of the body is there: a client that waits for the word to
 // send it would take any other answer for a refusal.
-func (a *answerer) answer(ctx context.Context, from io.Reader, first <-chan struct{}) error {
+func (a *answerer) answer(ctx context.Context, from io.Reader, first <-chan error) error {
 	printed := bufio.NewReaderSize(from, 32<<10)
 	header, err := textproto.NewReader(printed).ReadMIMEHeader()
 	if err != nil {
@@ -117,7 +127,10 @@ func (a *answerer) answer(ctx context.Context, from io.Reader, first <-chan stru
 		}
 	}
 	select {
-	case <-first:
+	case err := <-first:
+		if err != nil {
+			return err
+		}
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -140,7 +140,8 @@ func TestAPushBesideACommitIsNeverLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	r := w.create("shop", "")
-	w.must("clone", "-q", w.granted(r), "one")
+	served := newWorldAt(t, w.dir, 0) // whose calls of git are not counted
+	w.must("clone", "-q", served.granted(served.create("shop", "")), "one")
 	for at := 1; ; at++ {
 		w.must("-C", "one", "commit", "-q", "--allow-empty", "-m", "before")
 		w.must("-C", "one", "push", "-q", w.path(r.Name), "HEAD:main")

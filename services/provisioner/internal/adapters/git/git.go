@@ -69,6 +69,7 @@ type Forge struct {
 	turns       chan struct{} // one for each request that git answers
 	turnTimeout time.Duration
 	idleTimeout time.Duration
+	grace       time.Duration
 
 	mu   sync.Mutex // held by who changes something, but for pushes
 	step func()     // for tests: before and after whatever leaves a trace
@@ -102,7 +103,7 @@ func Open(config Config) (*Forge, error) {
 	return &Forge{
 		root: root, dir: dir, url: strings.TrimRight(config.URL, "/"), installation: config.Installation, maxPush: cmp.Or(config.MaxPush, defaultMaxPush),
 		program: program, logger: config.Logger,
-		turns: make(chan struct{}, defaultProcesses), turnTimeout: turnTimeout, idleTimeout: idleTimeout,
+		turns: make(chan struct{}, defaultProcesses), turnTimeout: turnTimeout, idleTimeout: idleTimeout, grace: killDelay,
 	}, nil
 }
 

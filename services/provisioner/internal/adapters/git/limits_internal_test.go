@@ -1,6 +1,7 @@
 package git
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"crypto/rand"
@@ -174,19 +175,44 @@ func TestAClientThatGoesAwayTakesGitWithIt(t *testing.T) {
 	}
 }
 
-// Also where git waits for nothing, and would find out late.
+// Also where git waits for nothing, and would find out late. What it says until then
+// arrives.
 func TestWhatGitHasStartedEndsWithIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	access := w.granted(w.create("shop", ""))
-	real := w.program
+	w.grace = time.Millisecond
+	program := w.program
 	w.program = filepath.Join(t.TempDir(), "git")
-	script := "#!/bin/sh\ncase \"$*\" in\n*http-backend) cd shop.git && sleep 60 >/dev/null 2>&1 </dev/null & wait ;;\n*) exec " + real + " \"$@\" ;;\nesac\n"
+	script := `#!/bin/sh
+case "$*" in
+*http-backend) cd shop.git && printf 'Content-Type: text/plain\r\n\r\nhello' && sleep 60 >/dev/null 2>&1 </dev/null & wait ;;
+*) exec ` + program + ` "$@" ;;
+esac
+`
 	w.check(os.WriteFile(w.program, []byte(script), 0o700))
+	ended := func() bool { return len(w.running("shop.git")) == 0 && len(w.turns) == 0 }
 	conn := w.stalled(access, "00")
+	said := bufio.NewReader(conn)
+	for line := ""; !strings.Contains(line, "hello"); {
+		piece, err := said.ReadString('o')
+		w.check(err)
+		line += piece
+	}
 	w.eventually("git is at work", func() bool { return len(w.running("shop.git")) > 0 })
 	w.check(conn.Close())
-	w.eventually("git has ended", func() bool { return len(w.running("shop.git")) == 0 && len(w.turns) == 0 })
+	w.eventually("git has ended", ended)
+
+	q, err := http.NewRequestWithContext(t.Context(), http.MethodPost, access+"/"+pushService, strings.NewReader("no gzip, and longer than its header"))
+	w.check(err)
+	q.Header.Set("Content-Encoding", "gzip")
+	answer, err := (&http.Client{Transport: &http.Transport{}, Timeout: testkit.Patience}).Do(q)
+	w.check(err)
+	w.check(answer.Body.Close())
+	if answer.StatusCode != http.StatusBadRequest {
+		t.Errorf("a body that is none is answered %d", answer.StatusCode)
+	}
+	w.eventually("git has ended", ended)
 }
 
 func TestAClientThatStallsIsLetGo(t *testing.T) {
@@ -203,14 +229,17 @@ func TestAClientThatStallsIsLetGo(t *testing.T) {
 func TestSoManyAreServedAtATime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.turnTimeout = testkit.Patience
+	impatient := newWorldAt(t, w.dir, 0)
+	impatient.turns, impatient.turnTimeout = w.turns, time.Millisecond
 	access := w.granted(w.create("shop", ""))
 	var conns []net.Conn
 	for range defaultProcesses {
 		conns = append(conns, w.stalled(access, "00"))
 	}
 	w.eventually("all have their turn", func() bool { return len(w.turns) == defaultProcesses })
-	w.turnTimeout = time.Millisecond
-	q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, access+"/info/refs?service="+fetchService, nil)
+	there := strings.Replace(access, strings.TrimPrefix(w.url, "http://"), strings.TrimPrefix(impatient.url, "http://"), 1)
+	q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, there+"/info/refs?service="+fetchService, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +251,6 @@ func TestSoManyAreServedAtATime(t *testing.T) {
 	if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
 		t.Errorf("one more is answered %d, %v", answer.StatusCode, answer.Header)
 	}
-	w.turnTimeout = testkit.Patience
 	waiting := w.command("ls-remote", access)
 	if err := waiting.Start(); err != nil {
 		t.Fatal(err)

@@ -2,11 +2,9 @@ package git
 
 import (
 	"compress/gzip"
-	"context"
 	"errors"
 	"io"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -19,8 +17,7 @@ type sender struct {
 	control *http.ResponseController
 	idle    time.Duration
 
-	first   chan struct{} // closed once the first of it is there, or none is
-	seen    sync.Once
+	first   chan error // gets nil once the first of it can be read, or that there is none
 	stopped atomic.Bool
 	ended   atomic.Bool // the body
 	done    chan struct{}
@@ -31,7 +28,7 @@ func newSender(f *Forge, w http.ResponseWriter, r *http.Request, q request, cont
 	most := f.maxBody(q)
 	return &sender{
 		raw: http.MaxBytesReader(w, r.Body, most), zipped: r.Header.Get("Content-Encoding") != "", max: most,
-		control: control, idle: f.idleTimeout, first: make(chan struct{}), done: make(chan struct{}),
+		control: control, idle: f.idleTimeout, first: make(chan error, 1), done: make(chan struct{}),
 	}
 }
 
@@ -43,7 +40,6 @@ func (s *sender) Read(p []byte) (int, error) {
 		s.interrupt()
 	}
 	n, err := s.raw.Read(p)
-	s.seen.Do(func() { close(s.first) })
 	if errors.Is(err, io.EOF) {
 		s.ended.Store(true)
 		_ = s.control.SetReadDeadline(time.Time{}) // the server goes on to watch the client
@@ -53,30 +49,30 @@ func (s *sender) Read(p []byte) (int, error) {
 
 func (s *sender) interrupt() { _ = s.control.SetReadDeadline(time.Unix(1, 0)) }
 
-// send runs until the body has ended, or git, or until it is stopped. Without all of the
-// body there is no use in what git does.
-func (s *sender) send(stdin io.WriteCloser, cancel context.CancelFunc) {
+// send runs until the body has ended, or git, or until it is stopped. Where the body is cut
+// off git ends by itself, and tidies up, as it does not where it is told to end.
+func (s *sender) send(stdin io.WriteCloser) {
 	defer close(s.done)
 	defer stdin.Close()
-	from := &noting{from: s}
+	from := &noting{from: s, first: s.first}
 	if s.zipped {
 		body, err := gzip.NewReader(s)
 		if err != nil {
-			s.refuse(err, cancel)
+			s.first <- err
+			s.refuse(err)
 			return
 		}
 		from.from = http.MaxBytesReader(nil, body, s.max)
 	}
 	_, _ = io.Copy(stdin, from) // whether git has read it all is git's business
-	if from.err != nil && !errors.Is(from.err, io.EOF) {
-		s.refuse(from.err, cancel)
+	if from.err != nil {
+		s.refuse(from.err)
 	}
 }
 
-func (s *sender) refuse(err error, cancel context.CancelFunc) {
+func (s *sender) refuse(err error) {
 	if !s.stopped.Load() {
 		s.refused = err
-		cancel()
 	}
 }
 
@@ -96,17 +92,22 @@ func (s *sender) stop(stdin io.Closer) error {
 	return s.refused
 }
 
-// noting remembers the error of a reader.
+// noting remembers why a reader ended too early, and tells how it began.
 type noting struct {
-	from io.Reader
-	err  error
+	from  io.Reader
+	first chan<- error // nil once told
+	err   error
 }
 
 // Read implements io.Reader.
 func (n *noting) Read(p []byte) (int, error) {
 	read, err := n.from.Read(p)
-	if err != nil {
+	if err != nil && !errors.Is(err, io.EOF) {
 		n.err = err
+	}
+	if n.first != nil {
+		n.first <- n.err
+		n.first = nil
 	}
 	return read, err
 }

@@ -138,7 +138,8 @@ func (w *Workspaces) withdraw(ctx context.Context, slug string, reason error) er
 }
 
 // Remove implements app.Workspaces: it returns when pod and volume are gone. The
-// claim goes with its StatefulSet, the pod before that, and the account after it.
+// claim goes with its StatefulSet, and the pod before that; the account, which a pod
+// needs only to be made, does not wait for them.
 func (w *Workspaces) Remove(ctx context.Context, slug string) error {
 	if _, err := w.existing(ctx, slug); err != nil {
 		return err
@@ -156,10 +157,12 @@ func (w *Workspaces) Remove(ctx context.Context, slug string) error {
 	if err != nil {
 		return fmt.Errorf("delete the volume of %s: %w", slug, err)
 	}
-	if err := w.awaitGone(ctx, slug); err != nil || account == nil {
-		return err
+	if account != nil {
+		if err := w.deleteAccount(ctx, account); err != nil {
+			return err
+		}
 	}
-	return w.deleteAccount(ctx, account)
+	return w.awaitGone(ctx, slug)
 }
 
 // mine selects what rdev made for a project.

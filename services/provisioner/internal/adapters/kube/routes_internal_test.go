@@ -257,12 +257,14 @@ func TestARouteThatIsMadeWhileTheServiceGoesHasOneAllTheSame(t *testing.T) {
 func TestARouteThatIsMadeWhileTheLastOneGoesHasAServiceAllTheSame(t *testing.T) {
 	r, set := newRoutes(t)
 	create(t, r, "shop", "shop.example.com")
+	another := &fake.Clientset{} // of another process
+	another.AddReactor("*", "*", clienttesting.ObjectReaction(set.Tracker()))
 	for _, resource := range []string{"ingresses", "services"} { // before it makes one of them
 		removed := false
 		set.PrependReactor("patch", resource, func(clienttesting.Action) (bool, runtime.Object, error) {
 			if !removed {
 				removed = true
-				return false, nil, r.Remove(t.Context(), "shop", "shop.example.com")
+				return false, nil, (&Routes{set: another, config: r.config}).Remove(t.Context(), "shop", "shop.example.com")
 			}
 			return false, nil, nil
 		})
