@@ -17,8 +17,8 @@ const (
 	databaseURL     = "DATABASE_URL"
 	cacheURL        = "REDIS_URL"
 	repositoryUser  = "REPOSITORY_USER"
-	repositoryToken = "REPOSITORY_TOKEN" //nolint:gosec // a name
-	repositoryKey   = "REPOSITORY_KEY"   // instead of the two before, over SSH
+	repositoryToken = "REPOSITORY_TOKEN"
+	repositoryKey   = "REPOSITORY_KEY" // instead of the two before, over SSH
 )
 
 // changeFlags are of what changes a project.

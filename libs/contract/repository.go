@@ -5,7 +5,7 @@ package contract
 const (
 	RepositoryURL   = "REPOSITORY_URL" // to clone from, without a user
 	RepositoryUser  = "REPOSITORY_USER"
-	RepositoryToken = "REPOSITORY_TOKEN" //nolint:gosec // a name
+	RepositoryToken = "REPOSITORY_TOKEN"
 )
 
 // RepositoryCredentials are the names of the three.

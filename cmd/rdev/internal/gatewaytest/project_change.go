@@ -121,7 +121,7 @@ func (g *Gateway) playSteps(op *operation, p *contract.Project, target contract.
 			op.now.Undo = s.Failure
 			break
 		}
-		s.State, s.External = contract.ProvisionApplied, external(p.Slug, target, *s)
+		s.State, s.External = contract.ProvisionApplied, external(p.Slug, *s)
 		delete(g.drifts, p.Slug+" "+s.Name)
 		if s.Action == contract.ProvisionCreate || s.Action == contract.ProvisionAdopt {
 			p.Resources = append(p.Resources, contract.Resource{Name: s.Name, Action: s.Action, What: s.What, External: s.External})
@@ -185,7 +185,7 @@ func ends(step contract.ProvisionStep) bool {
 }
 
 // external is what a part has where it is.
-func external(slug string, spec contract.ProjectSpec, step contract.ProvisionStep) map[string]string {
+func external(slug string, step contract.ProvisionStep) map[string]string {
 	name, host, _ := strings.Cut(step.Name, "/")
 	switch name {
 	case contract.ResourceRepository:

@@ -17,7 +17,8 @@ import (
 func hosted(kind string, change contract.ProjectChange) (*app.App, *log, *land) {
 	a, l, w := newSaga()
 	a.Steps = []app.Step{
-		part{w, "workspace", nil}, wished{part{w, "database", nil}, func(s contract.ProjectSpec) bool { return s.Database }},
+		part{w, "workspace", nil},
+		wished{part{w, "database", nil}, func(s contract.ProjectSpec) bool { return s.Database }},
 		part{w, "ci", []string{"workspace", "database"}},
 	}
 	a.Domain = "example.com"

@@ -57,7 +57,9 @@ func (h *handlers) createProject(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return h.startProject(w, r, contract.PlanProject{Kind: contract.KindProjectCreate, Project: spec.Slug, Spec: &spec},
-		func(ctx context.Context, asker app.Asker) (app.Accepted, error) { return h.App.CreateProject(ctx, asker, spec) })
+		func(ctx context.Context, asker app.Asker) (app.Accepted, error) {
+			return h.App.CreateProject(ctx, asker, spec)
+		})
 }
 
 func (h *handlers) deleteProject(w http.ResponseWriter, r *http.Request) error {
