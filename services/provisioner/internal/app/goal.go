@@ -6,6 +6,7 @@ import (
 
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/templates"
+	"github.com/orchard9/rdev/services/provisioner/internal/domain"
 )
 
 // goalOf is where an operation takes a project, nil where there is none, or why it cannot.
@@ -52,7 +53,7 @@ func (a *App) asked(op contract.Operation) (contract.ProjectSpec, error) {
 	}
 	spec.Slug = op.Project
 	if spec.Template == "" {
-		spec.Template = "default"
+		spec.Template = domain.DefaultTemplate
 	}
 	if _, err := templates.Get(spec.Template); err != nil {
 		return spec, refusal("%v", err)

@@ -14,6 +14,3 @@ var slugPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
 // ValidSlug tells whether a project may be called so. A valid slug is safe as a
 // token of a subject, the name of a directory, a label of DNS and of Kubernetes.
 func ValidSlug(slug string) bool { return slugPattern.MatchString(slug) }
-
-// KnownTemplate tells whether there is a template of that name.
-func KnownTemplate(name string) bool { return name == DefaultTemplate }

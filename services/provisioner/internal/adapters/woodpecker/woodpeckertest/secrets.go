@@ -32,14 +32,6 @@ func (s *Server) PutSecret(repository, name, value string, events ...string) {
 	in.secrets = append(in.secrets, secret{id: s.next(), name: name, value: value, events: events})
 }
 
-// DropSecret removes a secret as somebody does in the CI.
-func (s *Server) DropSecret(repository, name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	in := s.named(repository)
-	in.secrets = slices.DeleteFunc(in.secrets, func(kept secret) bool { return kept.name == name })
-}
-
 // secret is where a secret is, -1 for nowhere.
 func (r *repo) secret(name string) int {
 	return slices.IndexFunc(r.secrets, func(kept secret) bool { return kept.name == name })
