@@ -48,6 +48,7 @@ test-cluster: check ## run the tests that need a Kubernetes, on a real one of on
 	@go run ./libs/testcluster/cmd/testcluster prepare
 	@go test -count=1 -tags cluster -p 1 -timeout 30m \
 		./libs/testcluster/... ./services/executor/internal/adapters/kube ./services/provisioner/internal/adapters/kube ./cmd/rdev/internal/deploy
+	@go test -count=1 -tags cluster -timeout 10m -run InARealCluster ./services/provisioner
 
 .PHONY: fuzz
 fuzz: check ## fuzz every parser of outside input, FUZZTIME each (20s)
