@@ -185,7 +185,7 @@ func TestWhatCannotBeDoneFailsAndSaysWhy(t *testing.T) {
 	w.do(contract.KindProjectCreate, "shop", contract.Completed)
 	for _, c := range []struct{ kind, slug, template, want string }{
 		{contract.KindProjectCreate, "shop", "default", "project shop exists already"},
-		{contract.KindProjectCreate, "blog", "fancy", `no such template: "fancy"`},
+		{contract.KindProjectCreate, "blog", "fancy", `there is no template "fancy"`},
 		{contract.KindProjectDelete, "nowhere", "", "there is no project nowhere"},
 		{contract.KindShell, "shop", "", "the provisioner has no command.shell"},
 	} {

@@ -56,7 +56,7 @@ func (a *App) asked(op contract.Operation) (contract.ProjectSpec, error) {
 		spec.Template = domain.DefaultTemplate
 	}
 	if _, err := templates.Get(spec.Template); err != nil {
-		return spec, refusal("%v", err)
+		return spec, refusal("there is no template %q", spec.Template)
 	}
 	domains := spec.Domains
 	spec.Domains = nil
