@@ -17,7 +17,7 @@ type projectView struct {
 	Resources  *struct{}            `json:"resources,omitempty"` // each is shown by itself
 }
 
-// repositoryOf is the repository of a project. Its credentials REPOSITORY_USER and
+// repositoryOf is the repository of a project. Its credentials REPOSITORY_URL, REPOSITORY_USER and
 // REPOSITORY_TOKEN open it.
 type repositoryOf struct {
 	Name     string `json:"name"` // in full, as rdev/shop
