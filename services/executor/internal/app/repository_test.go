@@ -145,10 +145,10 @@ type hosts struct {
 	t           *testing.T
 	dir         string
 	main, other *httptest.Server
-	redirect    string // where requests for /git/shop.git/ are sent to, "" for nowhere
 
-	mu   sync.Mutex
-	sent map[string]int // Authorization headers, by host and first two parts of the path
+	mu       sync.Mutex
+	redirect string         // where requests for /git/shop.git/ are sent to, "" for nowhere
+	sent     map[string]int // Authorization headers, by host and first two parts of the path
 }
 
 func newHosts(t *testing.T) *hosts {
@@ -168,8 +168,8 @@ func newHosts(t *testing.T) *hosts {
 	server := func(name string) *httptest.Server {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			h.note(name, r)
-			if name == "main" && h.redirect != "" && strings.HasPrefix(r.URL.Path, "/git/shop.git/") {
-				http.Redirect(w, r, h.redirect+strings.TrimPrefix(r.URL.String(), "/git/shop.git"), http.StatusMovedPermanently)
+			if to := h.redirected(); name == "main" && to != "" && strings.HasPrefix(r.URL.Path, "/git/shop.git/") {
+				http.Redirect(w, r, to+strings.TrimPrefix(r.URL.String(), "/git/shop.git"), http.StatusMovedPermanently)
 				return
 			}
 			serve.ServeHTTP(w, r)
@@ -179,6 +179,19 @@ func newHosts(t *testing.T) *hosts {
 	}
 	h.main, h.other = server("main"), server("other")
 	return h
+}
+
+func (h *hosts) redirected() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.redirect
+}
+
+// redirectTo sends requests for /git/shop.git/ elsewhere from now on.
+func (h *hosts) redirectTo(url string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.redirect = url
 }
 
 func (h *hosts) note(name string, r *http.Request) {
@@ -272,16 +285,17 @@ func TestGitFollowsNoRedirectWithTheToken(t *testing.T) {
 	env := environment(t, opens(h.main.URL+"/git/shop.git"), map[string]string{
 		"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.followRedirects", "GIT_CONFIG_VALUE_0": "true",
 	}).env
-	for _, h.redirect = range []string{
+	for _, to := range []string{
 		h.other.URL + "/git/shop.git", strings.Replace(h.other.URL, "127.0.0.1", "localhost", 1) + "/git/shop.git", h.main.URL + "/git/shop.gitx",
 	} {
+		h.redirectTo(to)
 		for _, args := range [][]string{{"clone", "-q", h.main.URL + "/git/shop.git", "work"}, {"-C", "shop", "push", h.main.URL + "/git/shop.git", "main"}} {
 			out, err := h.run(env, args...)
 			if exit := new(exec.ExitError); !errors.As(err, &exit) || !strings.Contains(out, "error: 301") {
-				t.Errorf("git %q to %s: %v\n%s", args, h.redirect, err, out)
+				t.Errorf("git %q to %s: %v\n%s", args, to, err, out)
 			}
 			if got := h.where(); !slices.Equal(got, []string{"main shop.git"}) {
-				t.Errorf("git %q to %s sends it to %q", args, h.redirect, got)
+				t.Errorf("git %q to %s sends it to %q", args, to, got)
 			}
 		}
 	}
