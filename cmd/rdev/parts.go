@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orchard9/rdev/cmd/rdev/internal/client"
+	"github.com/orchard9/rdev/libs/contract"
 )
 
 // part is something that a project has at most one of.
@@ -37,11 +38,12 @@ func newCachesCommand(c *cli) *cobra.Command {
 }
 
 func newRepositoriesCommand(c *cli) *cobra.Command {
-	repository := part{"repository", "repositories", "token", repositoryToken, "the old one is worth nothing"}
+	repository := part{"repository", "repositories", "token", contract.RepositoryToken, "the old one is worth nothing"}
 	cmd := group("repositories", "Replace the tokens of repositories",
 		`The repository of a project is made, or adopted, with the project: see
-rdev projects create. Commands reach it with --credential REPOSITORY_USER and
---credential REPOSITORY_TOKEN, over SSH with REPOSITORY_KEY.`)
+rdev projects create. rdev run --git and the work queue reach it by themselves, commands
+with the credentials REPOSITORY_URL, REPOSITORY_USER and REPOSITORY_TOKEN, over SSH with
+REPOSITORY_URL and REPOSITORY_KEY.`)
 	cmd.Aliases = []string{"repository"}
 	cmd.AddCommand(newPartRotateCommand(c, repository))
 	return cmd

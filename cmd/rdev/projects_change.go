@@ -14,11 +14,9 @@ import (
 
 // The credentials with which commands open what a project has.
 const (
-	databaseURL     = "DATABASE_URL"
-	cacheURL        = "REDIS_URL"
-	repositoryUser  = "REPOSITORY_USER"
-	repositoryToken = "REPOSITORY_TOKEN"
-	repositoryKey   = "REPOSITORY_KEY" // instead of the two before, over SSH
+	databaseURL   = "DATABASE_URL"
+	cacheURL      = "REDIS_URL"
+	repositoryKey = "REPOSITORY_KEY" // instead of a user and a token, over SSH
 )
 
 // changeFlags are of what changes a project.
@@ -91,11 +89,11 @@ func showMade(cmd *cobra.Command, steps []contract.ProvisionStep) error {
 			row("repository", of[contract.ExternalCloneURL])
 		case contract.ResourceAccess:
 			if of[contract.ExternalUser] != "" {
-				credentials = append(credentials, repositoryUser, repositoryToken)
+				credentials = append(credentials, contract.RepositoryCredentials()...)
 				continue
 			}
 			row("over ssh", of[contract.ExternalCloneURL])
-			credentials = append(credentials, repositoryKey)
+			credentials = append(credentials, contract.RepositoryURL, repositoryKey)
 		case contract.ResourceCI:
 			row("ci", of[contract.ExternalURL])
 		case contract.ResourceRoute:

@@ -27,7 +27,7 @@ func (o *projectFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&o.template, "template", "", "template that its repository begins with (the gateway's default)")
 	flags.StringArrayVar(&o.values, "value", nil, "KEY=value for a parameter of the template (repeatable)")
 	flags.StringArrayVar(&o.components, "component", nil, "KIND:NAME of a component, for the template monorepo (repeatable)")
-	flags.BoolVar(&o.repository, "repository", false, "with a repository, which has the files of the template; REPOSITORY_USER and REPOSITORY_TOKEN open it")
+	flags.BoolVar(&o.repository, "repository", false, "with a repository, which has the files of the template")
 	flags.StringVar(&o.adopt, "adopt", "", "OWNER/NAME of a repository that is there, instead of one of its own")
 	flags.BoolVar(&o.noCI, "no-ci", false, "the pipelines of its repository do not run")
 	flags.StringArrayVar(&o.domains, "domain", nil, "HOST under which it is reached: a whole name, or a label below the installation's domain (repeatable)")
@@ -84,8 +84,8 @@ nothing is made, and where one fails on the way what was made is removed again.
   --template     what is in its repository at first: see rdev templates list. Any but
                  default gives the project a repository
   --repository   a repository, with pipelines where the installation has a CI. The
-                 credentials REPOSITORY_USER and REPOSITORY_TOKEN open it, over SSH
-                 REPOSITORY_KEY
+                 credentials REPOSITORY_URL, REPOSITORY_USER and REPOSITORY_TOKEN open it,
+                 over SSH REPOSITORY_URL and REPOSITORY_KEY
   --adopt        a repository that is there: nothing in it is changed, and it stays when
                  the project goes. The same credentials open it
   --domain       a host that leads to the project, with its record where rdev keeps the
