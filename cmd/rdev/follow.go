@@ -194,10 +194,8 @@ func outcome(op contract.Operation) error {
 		return exit
 	}
 	text := fmt.Sprintf("%s %s %s", what, op.ID, op.State)
-	if op.Failure != nil && contract.IsProject(op.Kind) {
-		text += ": " + render.Whole(op.Failure) // its end says what to do
-	} else if op.Failure != nil {
-		text += ": " + render.Failure(op.Failure)
+	if op.Failure != nil {
+		text += ": " + render.FailureOf(&op)
 	}
 	exit.err = errors.New(text)
 	switch hint := repairHint(op); {

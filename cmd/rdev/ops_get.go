@@ -78,10 +78,8 @@ func (c *cli) showOperation(cmd *cobra.Command, op contract.Operation) error {
 	if op.ExitCode != nil {
 		row("exit code", render.Exit(op))
 	}
-	if op.Failure != nil && contract.IsProject(op.Kind) {
-		row("failure", render.Whole(op.Failure))
-	} else if op.Failure != nil {
-		row("failure", render.Failure(op.Failure))
+	if op.Failure != nil {
+		row("failure", render.FailureOf(&op))
 	}
 	if result := op.Result; result != nil {
 		row("session", render.Line(result.Session))

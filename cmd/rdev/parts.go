@@ -20,7 +20,7 @@ type part struct {
 }
 
 func newDatabasesCommand(c *cli) *cobra.Command {
-	database := part{"database", "databases", "password", databaseURL, "who is connected with the old one is put out"}
+	database := part{"database", "databases", "password", contract.DatabaseURL, "who is connected with the old one is put out"}
 	cmd := group("databases", "Give projects a database, take it, and replace its password",
 		"A database is a project's own. Commands reach it with --credential DATABASE_URL.")
 	cmd.Aliases = []string{"database"}
@@ -29,7 +29,7 @@ func newDatabasesCommand(c *cli) *cobra.Command {
 }
 
 func newCachesCommand(c *cli) *cobra.Command {
-	cache := part{"cache", "caches", "password", cacheURL, "who is connected with the old one is put out"}
+	cache := part{"cache", "caches", "password", contract.CacheURL, "who is connected with the old one is put out"}
 	cmd := group("caches", "Give projects a cache, take it, and replace its password",
 		"A cache is a user of a Redis server, for keys with the project's prefix. Commands reach\nit with --credential REDIS_URL.")
 	cmd.Aliases = []string{"cache"}

@@ -12,13 +12,6 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// The credentials with which commands open what a project has.
-const (
-	databaseURL   = "DATABASE_URL"
-	cacheURL      = "REDIS_URL"
-	repositoryKey = "REPOSITORY_KEY" // instead of a user and a token, over SSH
-)
-
 // changeFlags are of what changes a project.
 type changeFlags struct{ noWait, dry bool }
 
@@ -93,17 +86,17 @@ func showMade(cmd *cobra.Command, steps []contract.ProvisionStep) error {
 				continue
 			}
 			row("over ssh", of[contract.ExternalCloneURL])
-			credentials = append(credentials, contract.RepositoryURL, repositoryKey)
+			credentials = append(credentials, contract.RepositoryURL, contract.RepositoryKey)
 		case contract.ResourceCI:
 			row("ci", of[contract.ExternalURL])
 		case contract.ResourceRoute:
 			row("domain", of[contract.ExternalURL])
 		case contract.ResourceDatabase:
 			row("database", of[contract.ExternalDatabase], " at ", of[contract.ExternalHost])
-			credentials = append(credentials, databaseURL)
+			credentials = append(credentials, contract.DatabaseURL)
 		case contract.ResourceCache:
 			row("cache", of[contract.ExternalPrefix], " at ", of[contract.ExternalHost])
-			credentials = append(credentials, cacheURL)
+			credentials = append(credentials, contract.CacheURL)
 		}
 	}
 	facts.row("credentials", strings.Join(credentials, ", "))

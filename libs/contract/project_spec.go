@@ -49,20 +49,6 @@ func (s ProjectSpec) Domain(host string) *Domain {
 	return &s.Domains[i]
 }
 
-// ProjectChange is what a project is to have that it has not, or the other way round, and of
-// project.delete what stays.
-type ProjectChange struct {
-	AddDomains    []Domain    `json:"add_domains,omitempty"`
-	RemoveDomains []string    `json:"remove_domains,omitempty"` // hosts
-	AddComponents []Component `json:"add_components,omitempty"`
-	Database      *bool       `json:"database,omitempty"`
-	Cache         *bool       `json:"cache,omitempty"`
-	// Rotate are the resources whose secret is replaced: database, cache, access.
-	Rotate []string `json:"rotate,omitempty"`
-	// Keep are the resources that stay when the project is deleted: repository, database.
-	Keep []string `json:"keep,omitempty"`
-}
-
 // Names of resources. Those of a host are <name>/<host>.
 const (
 	ResourceWorkspace  = "workspace"

@@ -49,6 +49,9 @@ const (
 	ProvisionKeep   ProvisionAction = "keep" // it stays, and is the project's no more
 )
 
+// Ends tells whether it ends a part of the project.
+func (a ProvisionAction) Ends() bool { return a == ProvisionRemove || a == ProvisionKeep }
+
 // ProvisionState is where a step stands.
 type ProvisionState string
 

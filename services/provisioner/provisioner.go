@@ -141,20 +141,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		}},
 		service.Part{Name: "workers", Run: workers},
 		service.Part{Name: "renewals", Run: func(ctx context.Context) error { return bus.RunRenewals(ctx, log, a.RenewProjects) }},
-		service.Part{Name: "files", Run: func(ctx context.Context) error {
-			return database.Alone(ctx, pool, "store of files", log, func(ctx context.Context) error {
-				return again(ctx, sweepEvery, func() { cfg.sweepFiles(ctx, a, log) })
-			})
-		}},
-		service.Part{Name: "caches", Run: func(ctx context.Context) error {
-			return database.Alone(ctx, pool, "caches", log, func(ctx context.Context) error {
-				return again(ctx, app.KeepCachesEvery, func() { keepCaches(ctx, a, log) })
-			})
-		}},
-		service.Part{Name: "pipelines", Run: func(ctx context.Context) error {
-			return database.Alone(ctx, pool, "pipelines", log, func(ctx context.Context) error {
-				return again(ctx, pipelinesEvery, func() { warn(ctx, log, "pipelines", a.WatchPipelines(ctx)) })
-			})
+		service.Part{Name: "rounds", Run: func(ctx context.Context) error {
+			return database.Alone(ctx, pool, "rounds", log, cfg.rounds(a, far, log))
 		}},
 		service.Part{Name: "web", Run: func(ctx context.Context) error { return cfg.Far.serveWeb(ctx, far.around) }},
 		service.Part{Name: "requests", Run: func(ctx context.Context) error { return answer(ctx, conn, a, vault, log) }},

@@ -3,6 +3,7 @@ package provisioner
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/orchard9/rdev/services/provisioner/internal/app"
@@ -14,15 +15,32 @@ const (
 	pipelinesEvery = 15 * time.Second
 )
 
+// rounds does what is done again and again, as far as the installation has it, until ctx is
+// done: each beside the others.
+func (cfg Config) rounds(a *app.App, far systems, log *slog.Logger) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		var all sync.WaitGroup
+		all.Go(func() { again(ctx, sweepEvery, func() { cfg.sweepFiles(ctx, a, log) }) })
+		if far.caches != nil {
+			all.Go(func() { again(ctx, app.KeepCachesEvery, func() { keepCaches(ctx, a, log) }) })
+		}
+		if far.pipelines != nil {
+			all.Go(func() { again(ctx, pipelinesEvery, func() { warn(ctx, log, "pipelines", a.WatchPipelines(ctx)) }) })
+		}
+		all.Wait()
+		return nil
+	}
+}
+
 // again does something now, and then once every interval, until ctx is done.
-func again(ctx context.Context, interval time.Duration, do func()) error {
+func again(ctx context.Context, interval time.Duration, do func()) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		do()
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 		}
 	}

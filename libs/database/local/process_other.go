@@ -3,11 +3,14 @@
 package local
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/orchard9/rdev/libs/lifeline"
 )
 
 // canMapRoot says that the system has user namespaces.
@@ -16,27 +19,9 @@ const canMapRoot = false
 // confine has nothing to add.
 func (a account) confine(*syscall.SysProcAttr) {}
 
-// watch ends the server when we are gone, however that happened: a shell waits
-// for the end of a pipe whose other end only we hold.
+// watch ends the server when we are gone.
 func watch(server *os.Process) (stop func(), err error) {
-	ours, theirs, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer ours.Close()
-	watcher := exec.Command("/bin/sh", "-c", `read -r line; kill -QUIT "$0"`, strconv.Itoa(server.Pid))
-	watcher.Stdin = ours
-	watcher.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := watcher.Start(); err != nil {
-		theirs.Close()
-		return nil, err
-	}
-	return func() {
-		// First the watcher, so that it never signals a process id that is free again.
-		watcher.Process.Kill()
-		watcher.Wait()
-		theirs.Close()
-	}, nil
+	return lifeline.Tie(context.Background(), server, "QUIT")
 }
 
 // serving lists the processes of a server of the cluster in data, as far as they

@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/orchard9/rdev/libs/lifeline"
 )
 
 // Patience with a server that was told to end, before the next harder signal.
@@ -49,40 +50,18 @@ func run(ctx context.Context, program Program, log string, atEnd func(*Process, 
 	if err := server.Start(); err != nil {
 		return nil, err
 	}
-	unwatch, err := watch(ctx, server.Process)
+	cut, err := lifeline.Tie(ctx, server.Process, "TERM")
 	if err != nil {
 		return nil, errors.Join(err, server.Process.Kill(), server.Wait())
 	}
 	p := &Process{process: server.Process, done: make(chan struct{}), stopping: make(chan struct{})}
 	go func() {
 		ended := server.Wait()
-		unwatch()
+		cut()
 		atEnd(p, ended)
 		close(p.done)
 	}()
 	return p, nil
-}
-
-// watch ends the server when we are gone, however that happened: a shell waits for the end
-// of a pipe whose other end only we hold.
-func watch(ctx context.Context, server *os.Process) (stop func(), err error) {
-	ours, theirs, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer ours.Close()
-	watcher := exec.CommandContext(ctx, "/bin/sh", "-c", `read -r line; kill "$0"`, strconv.Itoa(server.Pid))
-	watcher.Stdin = ours
-	watcher.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := watcher.Start(); err != nil {
-		return nil, errors.Join(err, theirs.Close())
-	}
-	return func() {
-		// First the watcher, so that it never signals a process id that is free again.
-		_ = watcher.Process.Kill()
-		_ = watcher.Wait()
-		_ = theirs.Close()
-	}, nil
 }
 
 // Done is closed when the server has ended, for whatever reason.

@@ -112,7 +112,7 @@ func (g *Gateway) playSteps(op *operation, p *contract.Project, target contract.
 	}
 	for i := range steps {
 		s := &steps[i]
-		if ends(*s) {
+		if s.Action.Ends() {
 			continue
 		}
 		s.At = g.clock()
@@ -133,7 +133,7 @@ func (g *Gateway) playSteps(op *operation, p *contract.Project, target contract.
 		return
 	}
 	for i := range slices.Backward(steps) {
-		if s := &steps[i]; ends(*s) {
+		if s := &steps[i]; s.Action.Ends() {
 			s.State, s.At = contract.ProvisionUndone, g.clock()
 			p.Resources = slices.DeleteFunc(p.Resources, func(r contract.Resource) bool { return r.Name == s.Name })
 			record()
@@ -177,11 +177,6 @@ func (g *Gateway) undoSteps(op *operation, p *contract.Project, steps []contract
 	}
 	op.now.Failure = &failure
 	g.change(op, contract.TypeFailed)
-}
-
-// ends tells whether a step ends a part of a project.
-func ends(step contract.ProvisionStep) bool {
-	return step.Action == contract.ProvisionRemove || step.Action == contract.ProvisionKeep
 }
 
 // external is what a part has where it is.

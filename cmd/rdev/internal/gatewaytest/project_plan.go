@@ -20,7 +20,7 @@ func (g *Gateway) foresee(kind string, p *contract.Project, spec contract.Projec
 			}
 		}
 	case kind == contract.KindProjectChange:
-		if target, refused = changedSpec(p, change); refused != nil {
+		if target, refused = p.Spec.After(change, p.Resources); refused != nil {
 			return nil, target, refused
 		}
 	}
@@ -113,48 +113,4 @@ func partsOf(before, target contract.ProjectSpec, change contract.ProjectChange)
 		part(contract.ResourceRoute+"/"+domain.Host, "route of "+domain.Host, host, contract.ResourceWorkspace)
 	}
 	return parts
-}
-
-// changedSpec is what a project is to have after a change, or why that makes no sense.
-func changedSpec(p *contract.Project, change contract.ProjectChange) (contract.ProjectSpec, *contract.Failure) {
-	spec := *p.Spec
-	refused := func(format string, args ...any) (contract.ProjectSpec, *contract.Failure) {
-		return spec, contract.NewFailure(contract.ClassUser, "project "+p.Slug+" "+format, args...)
-	}
-	spec.Domains = slices.Clone(spec.Domains)
-	for _, host := range change.RemoveDomains {
-		if spec.Domain(host) == nil {
-			return refused("has no domain %s", host)
-		}
-		spec.Domains = slices.DeleteFunc(spec.Domains, func(d contract.Domain) bool { return d.Host == host })
-	}
-	for _, domain := range change.AddDomains {
-		if spec.Domain(domain.Host) != nil {
-			return refused("has the domain %s already", domain.Host)
-		}
-		spec.Domains = append(spec.Domains, domain)
-	}
-	if len(change.AddComponents) > 0 && spec.Repository == nil {
-		return refused("has no repository to which a component could be added")
-	}
-	spec.Components = slices.Concat(spec.Components, change.AddComponents)
-	for name, part := range map[string]struct{ has, wish *bool }{
-		contract.ResourceDatabase: {&spec.Database, change.Database}, contract.ResourceCache: {&spec.Cache, change.Cache},
-	} {
-		switch {
-		case part.wish == nil:
-		case *part.wish && *part.has:
-			return refused("has a %s already", name)
-		case !*part.wish && !*part.has:
-			return refused("has no %s", name)
-		default:
-			*part.has = *part.wish
-		}
-	}
-	for _, name := range change.Rotate {
-		if p.Resource(name) == nil {
-			return refused("has no %s", name)
-		}
-	}
-	return spec, nil
 }

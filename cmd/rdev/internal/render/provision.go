@@ -120,6 +120,14 @@ func Whole(failure *contract.Failure) string {
 	return Line(string(failure.Class)) + ": " + Line(failure.Message)
 }
 
+// FailureOf is why an operation failed: that of a project whole, for its end says what to do.
+func FailureOf(op *contract.Operation) string {
+	if contract.IsProject(op.Kind) {
+		return Whole(op.Failure)
+	}
+	return Failure(op.Failure)
+}
+
 // Changes is what an operation changes of a project: "add domain x.org, rotate database"; of
 // a repair what it has found, once that is known. It is "" for any other.
 func Changes(op *contract.Operation) string {

@@ -8,10 +8,6 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// RepositoryKey is the credential with which a project's repository is reached over SSH, at
-// the address in [contract.RepositoryURL]. Over HTTP there are a user and a token instead.
-const RepositoryKey = "REPOSITORY_KEY"
-
 // AccessStep gives the commands of a project a way into its repository, as credentials.
 type AccessStep struct {
 	Repositories Repositories // nil where the installation has none
@@ -46,7 +42,7 @@ func (s AccessStep) Apply(ctx context.Context, t Task) (map[string]string, error
 	values := map[string]string{contract.RepositoryURL: r.CloneURL, contract.RepositoryUser: access.User, contract.RepositoryToken: access.Token}
 	if access.Key != "" {
 		external = map[string]string{contract.ExternalCloneURL: access.SSHURL}
-		values = map[string]string{contract.RepositoryURL: access.SSHURL, RepositoryKey: access.Key}
+		values = map[string]string{contract.RepositoryURL: access.SSHURL, contract.RepositoryKey: access.Key}
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if err := s.Secrets.Keep(ctx, t.Op, name, values[name]); err != nil {
@@ -58,18 +54,14 @@ func (s AccessStep) Apply(ctx context.Context, t Task) (map[string]string, error
 
 // Undo implements Step. What was given goes with the repository, or with its mark.
 func (s AccessStep) Undo(ctx context.Context, t Task) error {
-	return s.Secrets.Drop(ctx, t.Slug, append(contract.RepositoryCredentials(), RepositoryKey)...)
+	return s.Secrets.Drop(ctx, t.Slug, append(contract.RepositoryCredentials(), contract.RepositoryKey)...)
 }
 
 // Verify implements Step. Whether what was given is still taken is the repository's to say.
 func (s AccessStep) Verify(ctx context.Context, t Task) ([]string, error) {
 	secret := contract.RepositoryToken
 	if t.Of(s.Name())[contract.ExternalUser] == "" {
-		secret = RepositoryKey
+		secret = contract.RepositoryKey
 	}
-	differences, err := missing(ctx, s.Secrets, nil, t.Slug, contract.RepositoryURL)
-	if err != nil {
-		return nil, err
-	}
-	return missing(ctx, s.Secrets, differences, t.Slug, secret)
+	return missing(ctx, s.Secrets, nil, t.Slug, contract.RepositoryURL, secret)
 }

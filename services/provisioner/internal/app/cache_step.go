@@ -8,9 +8,6 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// CacheURL is the credential of a project with which its cache is reached.
-const CacheURL = "REDIS_URL"
-
 // CacheStep makes a cache for a project, and the credential REDIS_URL. What is there of it
 // without a project is of an attempt that was given up.
 type CacheStep struct {
@@ -29,7 +26,7 @@ func (CacheStep) Asked(_, target contract.ProjectSpec) bool { return target.Cach
 
 // Plan implements Step.
 func (s CacheStep) Plan(ctx context.Context, t Task) (contract.ProvisionAction, string, error) {
-	if err := cmp.Or(s.available(), s.Secrets.Available(CacheURL)); err != nil {
+	if err := cmp.Or(s.available(), s.Secrets.Available(contract.CacheURL)); err != nil {
 		return "", "", err
 	}
 	name, err := s.Caches.Plan(ctx, t.Slug)
@@ -46,7 +43,7 @@ func (s CacheStep) Apply(ctx context.Context, t Task) (map[string]string, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Secrets.Keep(ctx, t.Op, CacheURL, cache.URL); err != nil {
+	if err := s.Secrets.Keep(ctx, t.Op, contract.CacheURL, cache.URL); err != nil {
 		return nil, err
 	}
 	return map[string]string{
@@ -60,7 +57,7 @@ func (s CacheStep) Undo(ctx context.Context, t Task) error {
 	if err := s.available(); err != nil {
 		return err
 	}
-	if err := s.Secrets.Drop(ctx, t.Slug, CacheURL); err != nil {
+	if err := s.Secrets.Drop(ctx, t.Slug, contract.CacheURL); err != nil {
 		return err
 	}
 	return s.Caches.Drop(ctx, t.Slug)
@@ -75,7 +72,7 @@ func (s CacheStep) Verify(ctx context.Context, t Task) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return missing(ctx, s.Secrets, differences, t.Slug, CacheURL)
+	return missing(ctx, s.Secrets, differences, t.Slug, contract.CacheURL)
 }
 
 func (s CacheStep) available() error {

@@ -88,7 +88,7 @@ func (s CIStep) available() error {
 
 // ciSecrets are the names of what the pipelines of a project get.
 func ciSecrets(t Task) []string {
-	all := map[string]bool{DatabaseURL: t.Spec.Database, CacheURL: t.Spec.Cache}
+	all := map[string]bool{contract.DatabaseURL: t.Spec.Database, contract.CacheURL: t.Spec.Cache}
 	maps.DeleteFunc(all, func(_ string, has bool) bool { return !has })
 	return slices.Sorted(maps.Keys(all))
 }

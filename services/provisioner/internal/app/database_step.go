@@ -8,9 +8,6 @@ import (
 	"github.com/orchard9/rdev/libs/contract"
 )
 
-// DatabaseURL is the credential of a project with which its database is reached.
-const DatabaseURL = "DATABASE_URL"
-
 // Databases keeps the databases of projects, on a server of the operator's. Each has a
 // role of its own, and both a mark, by which they are known to be of this installation
 // and of that project. What has none is never changed: it is a StepError.
@@ -58,7 +55,7 @@ func (DatabaseStep) Asked(_, target contract.ProjectSpec) bool { return target.D
 
 // Plan implements Step.
 func (s DatabaseStep) Plan(ctx context.Context, t Task) (contract.ProvisionAction, string, error) {
-	if err := cmp.Or(s.available(), s.Secrets.Available(DatabaseURL)); err != nil {
+	if err := cmp.Or(s.available(), s.Secrets.Available(contract.DatabaseURL)); err != nil {
 		return "", "", err
 	}
 	name, err := s.Databases.Plan(ctx, t.Slug)
@@ -79,7 +76,7 @@ func (s DatabaseStep) Apply(ctx context.Context, t Task) (map[string]string, err
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Secrets.Keep(ctx, t.Op, DatabaseURL, database.URL); err != nil {
+	if err := s.Secrets.Keep(ctx, t.Op, contract.DatabaseURL, database.URL); err != nil {
 		return nil, err
 	}
 	return map[string]string{
@@ -95,7 +92,7 @@ func (s DatabaseStep) Undo(ctx context.Context, t Task) error {
 	if err := s.Databases.Drop(ctx, t.Slug); err != nil {
 		return err
 	}
-	return s.Secrets.Drop(ctx, t.Slug, DatabaseURL)
+	return s.Secrets.Drop(ctx, t.Slug, contract.DatabaseURL)
 }
 
 // Release implements Releaser.
@@ -115,7 +112,7 @@ func (s DatabaseStep) Verify(ctx context.Context, t Task) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return missing(ctx, s.Secrets, differences, t.Slug, DatabaseURL)
+	return missing(ctx, s.Secrets, differences, t.Slug, contract.DatabaseURL)
 }
 
 func (s DatabaseStep) available() error {

@@ -82,7 +82,7 @@ func (s *saga) differences(ctx context.Context) (all []contract.ResourceDifferen
 		switch {
 		case step.Failure != nil:
 			difference.State, difference.Differences = contract.DifferenceUnknown, []string{step.Failure.Message}
-		case toGo(step.Action):
+		case step.Action.Ends():
 			difference.State, difference.Differences = contract.DifferenceLeftover, []string{"it is to be removed"}
 		case had == nil:
 			difference.State, difference.Differences = contract.DifferenceMissing, []string{"it was never made"}

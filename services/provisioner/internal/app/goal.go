@@ -58,39 +58,42 @@ func (a *App) asked(op contract.Operation) (contract.ProjectSpec, error) {
 	if _, err := templates.Get(spec.Template); err != nil {
 		return spec, refusal("there is no template %q", spec.Template)
 	}
-	domains := spec.Domains
+	domains, err := a.hosts(spec.Slug, spec.Domains)
+	if err != nil {
+		return spec, err
+	}
 	spec.Domains = nil
-	return spec, a.addDomains(&spec, domains)
+	return after(spec, contract.ProjectChange{AddDomains: domains}, nil)
 }
 
-// addDomains adds hosts to what a project is to have.
-func (a *App) addDomains(spec *contract.ProjectSpec, domains []contract.Domain) error {
-	spec.Domains = slices.Clone(spec.Domains)
+// after is what a project is to have after a change, all of whose hosts are in full.
+func after(spec contract.ProjectSpec, change contract.ProjectChange, have []contract.Resource) (contract.ProjectSpec, error) {
+	next, failure := spec.After(change, have)
+	if failure != nil {
+		return next, &StepError{Failure: failure}
+	}
+	return next, nil
+}
+
+// hosts are domains with their hosts in full.
+func (a *App) hosts(slug string, domains []contract.Domain) (full []contract.Domain, err error) {
 	for _, domain := range domains {
 		own := domain.Host == ""
-		var err error
-		domain.Host, err = a.host(spec.Slug, domain.Host)
+		domain.Host, err = a.host(slug, domain.Host)
 		switch {
 		case own && err != nil:
 			continue // it would have one, if there were a domain, or if its slug were not reserved
 		case err != nil:
-			return err
-		}
-		if spec.Domain(domain.Host) != nil {
-			return refusal("project %s has the domain %s already", spec.Slug, domain.Host)
+			return nil, err
 		}
 		if domain.AliasOf != "" {
-			if domain.AliasOf, err = a.host(spec.Slug, domain.AliasOf); err != nil {
-				return err
-			}
-			of := spec.Domain(domain.AliasOf)
-			if of == nil || of.AliasOf != "" {
-				return refusal("%s cannot be an alias of %s, which is none of the project's own domains", domain.Host, domain.AliasOf)
+			if domain.AliasOf, err = a.host(slug, domain.AliasOf); err != nil {
+				return nil, err
 			}
 		}
-		spec.Domains = append(spec.Domains, domain)
+		full = append(full, domain)
 	}
-	return nil
+	return full, nil
 }
 
 // host is a host in full: a label is below the installation's domain.
@@ -115,64 +118,17 @@ func (a *App) host(slug, name string) (string, error) {
 // change is what a project is to have after a change.
 func (a *App) change(project contract.Project, change contract.ProjectChange) (contract.ProjectSpec, error) {
 	spec := specOf(project)
-	if err := a.removeDomains(&spec, change.RemoveDomains); err != nil {
+	var err error
+	change.RemoveDomains = slices.Clone(change.RemoveDomains)
+	for i, name := range change.RemoveDomains {
+		if change.RemoveDomains[i], err = a.host(spec.Slug, name); err != nil {
+			return spec, err
+		}
+	}
+	if change.AddDomains, err = a.hosts(spec.Slug, change.AddDomains); err != nil {
 		return spec, err
 	}
-	if err := a.addDomains(&spec, change.AddDomains); err != nil {
-		return spec, err
-	}
-	spec.Components = slices.Clone(spec.Components)
-	for _, component := range change.AddComponents {
-		switch {
-		case spec.Repository == nil:
-			return spec, refusal("project %s has no repository to which a component could be added", spec.Slug)
-		case slices.ContainsFunc(spec.Components, func(c contract.Component) bool { return c.Name == component.Name }):
-			return spec, refusal("project %s has a component %s already", spec.Slug, component.Name)
-		}
-		spec.Components = append(spec.Components, component)
-	}
-	for _, part := range []struct {
-		name string
-		has  *bool
-		wish *bool
-	}{{contract.ResourceDatabase, &spec.Database, change.Database}, {contract.ResourceCache, &spec.Cache, change.Cache}} {
-		switch {
-		case part.wish == nil:
-		case *part.wish && *part.has:
-			return spec, refusal("project %s has a %s already", spec.Slug, part.name)
-		case !*part.wish && !*part.has:
-			return spec, refusal("project %s has no %s", spec.Slug, part.name)
-		default:
-			*part.has = *part.wish
-		}
-	}
-	for _, name := range change.Rotate {
-		if project.Resource(name) == nil {
-			return spec, refusal("project %s has no %s", spec.Slug, name)
-		}
-	}
-	return spec, nil
-}
-
-// removeDomains takes hosts from what a project is to have.
-func (a *App) removeDomains(spec *contract.ProjectSpec, hosts []string) error {
-	spec.Domains = slices.Clone(spec.Domains)
-	for _, name := range hosts {
-		host, err := a.host(spec.Slug, name)
-		if err != nil {
-			return err
-		}
-		if spec.Domain(host) == nil {
-			return refusal("project %s has no domain %s", spec.Slug, host)
-		}
-		for _, domain := range spec.Domains {
-			if domain.AliasOf == host && !slices.Contains(hosts, domain.Host) {
-				return refusal("the domain %s has an alias: remove %s first", host, domain.Host)
-			}
-		}
-		spec.Domains = slices.DeleteFunc(spec.Domains, func(d contract.Domain) bool { return d.Host == host })
-	}
-	return nil
+	return after(spec, change, project.Resources)
 }
 
 // keepable says why parts of a project cannot stay when it is deleted.

@@ -29,33 +29,26 @@ func (a *App) KeepCaches(ctx context.Context) (restored int, err error) {
 
 func (s CacheStep) keepAll(ctx context.Context, view View) (restored int, err error) {
 	var failed []error
-	for after := ""; ; {
-		projects, err := view.List(ctx, nil, after, contract.MaxPage)
-		if err != nil {
-			return restored, errors.Join(append(failed, fmt.Errorf("list projects: %w", err))...)
+	err = eachProject(ctx, view, func(project contract.Project) error {
+		cache := project.Resource(contract.ResourceCache)
+		if cache == nil || project.State != contract.ProjectReady {
+			return nil
 		}
-		for _, project := range projects {
-			after = project.Slug
-			cache := project.Resource(contract.ResourceCache)
-			if cache == nil || project.State != contract.ProjectReady {
-				continue
-			}
-			did, err := s.keep(ctx, project.Slug, cache.External[contract.ExternalUser])
-			if did {
-				restored++
-			}
-			if err == nil {
-				continue
-			}
-			failed = append(failed, fmt.Errorf("keep the cache of %s: %w", project.Slug, err))
-			if errors.Is(err, errNoCaches) || ctx.Err() != nil {
-				return restored, errors.Join(failed...)
-			}
+		did, err := s.keep(ctx, project.Slug, cache.External[contract.ExternalUser])
+		if did {
+			restored++
 		}
-		if len(projects) < contract.MaxPage {
-			return restored, errors.Join(failed...)
+		if err == nil {
+			return nil
 		}
-	}
+		err = fmt.Errorf("keep the cache of %s: %w", project.Slug, err)
+		if errors.Is(err, errNoCaches) || ctx.Err() != nil {
+			return err
+		}
+		failed = append(failed, err)
+		return nil
+	})
+	return restored, errors.Join(append(failed, err)...)
 }
 
 // errNoCaches is that the server of caches cannot be asked at all.
@@ -91,17 +84,17 @@ func (s CacheStep) keep(ctx context.Context, slug, user string) (restored bool, 
 // password is the one in the credential REDIS_URL of a project; "" where it has none, or one
 // that somebody set to another cache.
 func (s CacheStep) password(ctx context.Context, slug, user string) (string, error) {
-	if has, err := s.Secrets.Has(ctx, slug, CacheURL); err != nil || !has {
+	if has, err := s.Secrets.Has(ctx, slug, contract.CacheURL); err != nil || !has {
 		return "", err
 	}
-	values, err := s.Secrets.Values(ctx, slug, CacheURL)
+	values, err := s.Secrets.Values(ctx, slug, contract.CacheURL)
 	if known, ok := errors.AsType[*contract.Error](err); ok && known.Code == contract.CodeNotFound {
 		return "", nil // it went just now
 	}
 	if err != nil {
 		return "", err
 	}
-	address, err := url.Parse(values[CacheURL])
+	address, err := url.Parse(values[contract.CacheURL])
 	if err != nil || address.User.Username() != user {
 		return "", nil //nolint:nilerr // the error would have the password
 	}

@@ -63,3 +63,23 @@ func (a *App) behind(ctx context.Context, minSeq uint64) (bool, error) {
 		}
 	}
 }
+
+// eachProject does something with each project that is not deleted, in the order of their
+// slugs, until that is an error.
+func eachProject(ctx context.Context, view View, do func(contract.Project) error) error {
+	for after := ""; ; {
+		projects, err := view.List(ctx, nil, after, contract.MaxPage)
+		if err != nil {
+			return fmt.Errorf("list projects: %w", err)
+		}
+		for _, project := range projects {
+			if err := do(project); err != nil {
+				return err
+			}
+			after = project.Slug
+		}
+		if len(projects) < contract.MaxPage {
+			return nil
+		}
+	}
+}

@@ -14,7 +14,7 @@ func (s *saga) resources() []contract.Resource {
 		made := step.State == contract.ProvisionApplied || step.State == contract.ProvisionLeft
 		switch {
 		case step.Action == contract.ProvisionWrite:
-		case toGo(step.Action):
+		case step.Action.Ends():
 			if at >= 0 && step.State == contract.ProvisionUndone {
 				all = slices.Delete(all, at, at+1)
 			}

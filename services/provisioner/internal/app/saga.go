@@ -224,12 +224,7 @@ func (s *saga) ready(step contract.ProvisionStep) bool {
 
 // toApply tells whether a step is to be applied.
 func toApply(step contract.ProvisionStep) bool {
-	return step.State == contract.ProvisionPlanned && !toGo(step.Action)
-}
-
-// toGo tells whether an action ends a part of the project.
-func toGo(action contract.ProvisionAction) bool {
-	return action == contract.ProvisionRemove || action == contract.ProvisionKeep
+	return step.State == contract.ProvisionPlanned && !step.Action.Ends()
 }
 
 // undoAll removes all that was made. The failure that it returns is why, and names what
@@ -256,7 +251,7 @@ func toUndo(step contract.ProvisionStep) bool {
 
 // toRemove tells whether a step is to end what the project has.
 func toRemove(step contract.ProvisionStep) bool {
-	return toGo(step.Action) && step.State == contract.ProvisionPlanned
+	return step.Action.Ends() && step.State == contract.ProvisionPlanned
 }
 
 // remove ends what the project is not to have any more. Where something cannot be removed

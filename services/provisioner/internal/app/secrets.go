@@ -74,11 +74,16 @@ func (s VaultSecrets) Drop(ctx context.Context, slug string, names ...string) er
 	return nil
 }
 
-// missing adds that a project has no such credential to the differences.
-func missing(ctx context.Context, s Secrets, differences []string, slug, name string) ([]string, error) {
-	has, err := s.Has(ctx, slug, name)
-	if err == nil && !has {
-		differences = append(differences, "the credential "+name+" is missing")
+// missing adds the credentials that a project has not to the differences.
+func missing(ctx context.Context, s Secrets, differences []string, slug string, names ...string) ([]string, error) {
+	for _, name := range names {
+		has, err := s.Has(ctx, slug, name)
+		if err != nil {
+			return differences, err
+		}
+		if !has {
+			differences = append(differences, "the credential "+name+" is missing")
+		}
 	}
-	return differences, err
+	return differences, nil
 }

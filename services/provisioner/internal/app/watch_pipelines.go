@@ -16,24 +16,16 @@ func (a *App) WatchPipelines(ctx context.Context) error {
 		return nil
 	}
 	var failed []error
-	for after := ""; ; {
-		projects, err := a.View.List(ctx, nil, after, contract.MaxPage)
-		if err != nil {
-			return fmt.Errorf("list projects: %w", err)
+	err := eachProject(ctx, a.View, func(project contract.Project) error {
+		if project.Resource(contract.ResourceCI) == nil || project.State != contract.ProjectReady {
+			return nil
 		}
-		for _, project := range projects {
-			after = project.Slug
-			if ci := project.Resource(contract.ResourceCI); ci == nil || project.State != contract.ProjectReady {
-				continue
-			}
-			if err := a.watchPipeline(ctx, project.Slug); err != nil && ctx.Err() == nil {
-				failed = append(failed, fmt.Errorf("pipelines of %s: %w", project.Slug, err))
-			}
+		if err := a.watchPipeline(ctx, project.Slug); err != nil && ctx.Err() == nil {
+			failed = append(failed, fmt.Errorf("pipelines of %s: %w", project.Slug, err))
 		}
-		if len(projects) < contract.MaxPage || ctx.Err() != nil {
-			return errors.Join(failed...)
-		}
-	}
+		return ctx.Err()
+	})
+	return errors.Join(append(failed, err)...)
 }
 
 func (a *App) watchPipeline(ctx context.Context, slug string) error {

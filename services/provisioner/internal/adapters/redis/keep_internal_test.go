@@ -35,7 +35,7 @@ type kept struct {
 func (k kept) Has(context.Context, string, string) (bool, error) { return true, nil }
 
 func (k kept) Values(context.Context, string, ...string) (map[string]string, error) {
-	return map[string]string{app.CacheURL: k.url}, nil
+	return map[string]string{contract.CacheURL: k.url}, nil
 }
 
 // forget restarts the server without the users that it had saved.

@@ -56,17 +56,7 @@ func TestAChangeThatIsKilledIsCompleted(t *testing.T) {
 	w := newWorld(t)
 	const slug = "shop"
 	s := w.server(slug)
-	killed := func(killAt int, do func() error) (boundaries int) {
-		t.Helper()
-		m := &mortal{killAt: killAt}
-		s.config.Tracer = m
-		err := do()
-		s.config.Tracer = nil
-		if killAt == 0 && err != nil {
-			t.Fatal(err)
-		}
-		return m.passed
-	}
+	killed := func(killAt int, do func() error) int { return w.killed(s, killAt, do) }
 	made := w.create(s, slug)
 	rotate := func() (err error) { made, err = s.Rotate(t.Context(), slug, rand.Text()); return err }
 	rotating := killed(0, rotate)

@@ -68,17 +68,7 @@ func TestWhatAKilledAttemptLeavesIsCompletedAndRemoved(t *testing.T) {
 	const slug = "shop"
 	s := w.server(slug)
 	name := s.nameOf(slug)
-	killed := func(killAt int, do func() error) (boundaries int) {
-		t.Helper()
-		m := &mortal{killAt: killAt}
-		s.config.Tracer = m
-		err := do()
-		s.config.Tracer = nil
-		if killAt == 0 && err != nil {
-			t.Fatal(err)
-		}
-		return m.passed
-	}
+	killed := func(killAt int, do func() error) int { return w.killed(s, killAt, do) }
 	create := func() error { _, err := s.Create(t.Context(), slug, rand.Text()); return err }
 	drop := func() error { return s.Drop(t.Context(), slug) }
 	gone := func(killAt int, when string) {

@@ -188,3 +188,17 @@ func (m *mortal) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Trac
 func (m *mortal) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
 	m.pass(ctx)
 }
+
+// killed does something that is killed at a boundary, at none where it is 0, and tells how
+// many it passed.
+func (w *world) killed(s *Server, killAt int, do func() error) (boundaries int) {
+	w.t.Helper()
+	m := &mortal{killAt: killAt}
+	s.config.Tracer = m
+	err := do()
+	s.config.Tracer = nil
+	if killAt == 0 && err != nil {
+		w.t.Fatal(err)
+	}
+	return m.passed
+}

@@ -10,12 +10,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/services/provisioner/internal/app"
 )
 
 // names are those of the secrets that rdev sets, in the CI's lower case: what a project
 // has no more is removed. No others are.
-func names() []string { return []string{nameOf(app.DatabaseURL), nameOf(app.CacheURL)} }
+func names() []string { return []string{nameOf(contract.DatabaseURL), nameOf(contract.CacheURL)} }
 
 // nameOf is the name of a credential in the CI.
 func nameOf(credential string) string { return strings.ToLower(credential) }
