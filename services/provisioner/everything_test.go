@@ -116,7 +116,7 @@ func whole(slug string) *contract.ProjectSpec {
 	}
 }
 
-func newEverything(t *testing.T) *everything {
+func newEverything(t testing.TB) *everything {
 	t.Helper()
 	e := &everything{world: stopped(t), gate: &gate{t: t}}
 	must := func(err error) {

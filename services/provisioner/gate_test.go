@@ -16,7 +16,7 @@ import (
 // gate stands before systems, and counts what comes through: at one of these boundaries it
 // kills the process that asks.
 type gate struct {
-	t *testing.T
+	t testing.TB
 
 	mu      sync.Mutex
 	count   int

@@ -20,7 +20,7 @@ import (
 
 // world is a provisioner with its neighbors, which the test plays.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	conn  *bus.Conn
 	cfg   provisioner.Config
 	stop  func()
@@ -39,7 +39,7 @@ func (a *auditor) list(context.Context, contract.ListOperations) (contract.Opera
 	return contract.OperationList{Operations: a.open}, nil
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := stopped(t)
 	w.start()
@@ -47,7 +47,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // stopped is a world whose provisioner does not run yet.
-func stopped(t *testing.T) *world {
+func stopped(t testing.TB) *world {
 	t.Helper()
 	lease := contract.Lease{AckWait: 4 * time.Second, Heartbeat: 200 * time.Millisecond, SelfFence: 2 * time.Second}
 	server := testkit.NATSWith(t, lease)
