@@ -62,8 +62,8 @@ type Limits struct {
 	KeyRate     int `env:"GATEWAY_KEY_RATE" envDefault:"6000"`     // requests of each API key in a minute
 	ProjectRate int `env:"GATEWAY_PROJECT_RATE" envDefault:"600"`  // operations that are started in each project in a minute
 	Rate        int `env:"GATEWAY_RATE" envDefault:"60000"`        // requests of all keys in a minute
-	Streams     int `env:"GATEWAY_STREAMS" envDefault:"100"`       // that each API key has open on one gateway
-	AllStreams  int `env:"GATEWAY_ALL_STREAMS" envDefault:"20000"` // that are open on one gateway
+	Streams     int `env:"GATEWAY_STREAMS" envDefault:"100"`       // streams that each API key has open on one gateway
+	AllStreams  int `env:"GATEWAY_ALL_STREAMS" envDefault:"20000"` // streams that are open on one gateway
 	// QueueDepth is how many operations may wait for their turn, ProjectQueueDepth
 	// how many of each project.
 	QueueDepth        int `env:"GATEWAY_QUEUE_DEPTH" envDefault:"100000"`

@@ -15,7 +15,7 @@ import (
 // MasterKey is where the keys are that wrap the vault's data keys: each 32 random
 // bytes in base64. One of the two is set, or there is no vault.
 type MasterKey struct {
-	// Text is the key.
+	// Text is one key, of 32 random bytes in base64; with File there may be several.
 	Text string `env:"PROVISIONER_MASTER_KEY"`
 	// File has a key a line: the first is the current one, the others may still
 	// unwrap. It is read each time: a new first line counts at once, and `rdev

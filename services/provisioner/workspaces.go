@@ -20,7 +20,7 @@ type Pods struct {
 	Kubeconfig string `env:"KUBECONFIG"`
 	// Namespace is where the pods are. It has to be there.
 	Namespace string `env:"KUBE_NAMESPACE" envDefault:"rdev-projects"`
-	// Image of the pods holds rdev-runner, git and an agent's CLI: see deployments/docker.
+	// Image is that of the pods, which holds rdev-runner, git and an agent's CLI: see deployments/docker.
 	Image string `env:"POD_IMAGE"`
 	// PullPolicy is Always, IfNotPresent or Never; the cluster's default where empty.
 	PullPolicy string `env:"POD_PULL_POLICY"`
