@@ -83,9 +83,12 @@ func report(w io.Writer, err error) int {
 }
 
 // tellFields tells what is wrong with which field, a line each: of a field in a file as a
-// compiler does.
+// compiler does. What the error says itself is not said again.
 func tellFields(w io.Writer, problem *client.Problem, file string) {
 	for _, field := range problem.Fields {
+		if file == "" && strings.Contains(problem.Detail, field.Field+" "+field.Message) {
+			continue
+		}
 		name, message := render.Line(field.Field), render.Line(field.Message)
 		if file == "" || field.Line == 0 {
 			fmt.Fprintf(w, "  %s: %s\n", name, message)

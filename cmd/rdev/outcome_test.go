@@ -62,6 +62,11 @@ func TestAReportOfAProblemTellsFieldsAndWhatToDo(t *testing.T) {
 			t.Errorf("%q is not in %q", want, said.String())
 		}
 	}
+	said.Reset()
+	problem.Detail = "invalid input: from_seq too old"
+	if report(&said, problem); strings.Count(said.String(), "too old") != 1 {
+		t.Errorf("it says twice what the error says: %q", said.String())
+	}
 }
 
 func TestSinceIsATimeOrHowLongAgo(t *testing.T) {
