@@ -21,24 +21,47 @@ type boundaries struct {
 // killsPerStory is at how many boundaries a process is killed where not at each one.
 const killsPerStory = 6
 
+// story is an operation that the process is killed in.
+type story struct {
+	name    string
+	before  func(slug string) *contract.ProjectSpec // of a project that is made beforehand; nil for none
+	op      func(slug string) contract.Operation
+	refuses string // part of the path of requests that are refused
+	state   contract.State
+	there   counts // in the end
+}
+
+func stories() []story {
+	create := func(slug string) contract.Operation {
+		return contract.Operation{Kind: contract.KindProjectCreate, Spec: whole(slug)}
+	}
+	change := func(slug string) contract.Operation {
+		yes, spec := true, whole(slug)
+		return contract.Operation{Kind: contract.KindProjectChange, Change: &contract.ProjectChange{AddDomains: spec.Domains, Database: &yes, Cache: &yes}}
+	}
+	remove := func(string) contract.Operation { return contract.Operation{Kind: contract.KindProjectDelete} }
+	half := func(slug string) *contract.ProjectSpec {
+		return &contract.ProjectSpec{Slug: slug, Template: "go-api", Repository: &contract.RepositorySpec{}}
+	}
+	return []story{
+		{"made", nil, create, "", contract.Completed, all()},
+		{"undone", nil, create, "/secrets", contract.Failed, counts{}},
+		{"changed", half, change, "", contract.Completed, all()},
+		{"deleted", whole, remove, "", contract.Completed, counts{}},
+	}
+}
+
 // A project that has all, or nothing at all: whatever line the process is killed at.
 func TestAProjectWithAllIsWholeOrGoneWhereverItIsKilled(t *testing.T) {
 	how, err := envutil.Load[boundaries]()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, story := range []struct {
-		name, refuses string
-		state         contract.State
-		there         counts
-	}{
-		{"made", "", contract.Completed, all()},
-		{"undone", "/secrets", contract.Failed, counts{}},
-	} {
+	for _, story := range stories() {
 		t.Run(story.name, func(t *testing.T) {
 			e := newEverything(t)
 			begun := time.Now()
-			total := e.killed("never", 0, story.refuses, story.state, story.there)
+			total := e.killed("never", 0, story)
 			t.Logf("%d boundaries; without a kill it took %s", total, time.Since(begun).Round(time.Millisecond))
 			if total < 40 {
 				t.Fatalf("there are %d boundaries: this test kills too little", total)
@@ -48,7 +71,7 @@ func TestAProjectWithAllIsWholeOrGoneWhereverItIsKilled(t *testing.T) {
 				step = 1
 			}
 			for at := 1 + int(time.Now().Unix())%step; at <= total; at += step {
-				e.killed(fmt.Sprintf("k%d", at), at, story.refuses, story.state, story.there)
+				e.killed(fmt.Sprintf("k%d", at), at, story)
 				if t.Failed() {
 					t.Fatalf("it was killed at boundary %d of %d", at, total)
 				}
@@ -57,15 +80,21 @@ func TestAProjectWithAllIsWholeOrGoneWhereverItIsKilled(t *testing.T) {
 	}
 }
 
-// killed makes a project while the process is killed at a boundary, looks what there is,
-// and deletes it. It returns how many boundaries the creation had.
-func (e *everything) killed(slug string, at int, refuses string, state contract.State, want counts) int {
+// killed tells a story with a project while the process is killed at a boundary, looks what
+// there is, and deletes it. It returns how many boundaries the operation had.
+func (e *everything) killed(slug string, at int, story story) int {
 	e.t.Helper()
 	if e.child == nil {
 		e.begin()
 	}
-	dead := e.gate.set(at, refuses)
-	op := e.ask(contract.Operation{Kind: contract.KindProjectCreate, Project: slug, Spec: whole(slug)})
+	e.gate.set(0, "")
+	if story.before != nil {
+		e.ended(e.ask(contract.Operation{Kind: contract.KindProjectCreate, Project: slug, Spec: story.before(slug)}), contract.Completed)
+	}
+	dead := e.gate.set(at, story.refuses)
+	op := story.op(slug)
+	op.Project = slug
+	op = e.ask(op)
 	if at > 0 {
 		over := make(chan struct{})
 		go func() {
@@ -79,13 +108,13 @@ func (e *everything) killed(slug string, at int, refuses string, state contract.
 		case <-over: // it had fewer this time
 		}
 	}
-	ended := e.ended(op, state)
+	ended := e.ended(op, story.state)
 	passed := e.gate.passed()
 	e.gate.set(0, "")
-	if there := e.there(slug); !maps.Equal(there, want) {
-		e.t.Errorf("of %s there are %v, want %v; its steps: %+v", slug, there, want, ended.Provisioning)
+	if there := e.there(slug); !maps.Equal(there, story.there) {
+		e.t.Errorf("of %s there are %v, want %v; its steps: %+v", slug, there, story.there, ended.Provisioning)
 	}
-	if state != contract.Completed {
+	if len(story.there) == 0 {
 		if project, err := e.conn.Project(e.t.Context(), slug); err == nil && project.State != contract.ProjectDeleted {
 			e.t.Errorf("the project is %s", project.State)
 		}
@@ -95,7 +124,7 @@ func (e *everything) killed(slug string, at int, refuses string, state contract.
 	if err != nil || drift.Drift || len(drift.Resources) < 12 {
 		e.t.Errorf("%v: %+v", err, drift)
 	}
-	e.ended(e.ask(contract.Operation{Kind: contract.KindProjectDelete, Project: slug, Spec: &contract.ProjectSpec{Slug: slug}}), contract.Completed)
+	e.ended(e.ask(contract.Operation{Kind: contract.KindProjectDelete, Project: slug}), contract.Completed)
 	if there := e.there(slug); len(there) > 0 {
 		e.t.Errorf("of %s, which was deleted, there are %v", slug, there)
 	}
