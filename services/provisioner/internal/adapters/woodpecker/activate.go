@@ -38,7 +38,7 @@ func (s *Server) Activate(ctx context.Context, r app.Repository, secrets map[str
 func (s *Server) activate(ctx context.Context, r app.Repository) (repository, error) {
 	for again := false; ; again = true {
 		var made repository
-		_, err := s.call(ctx, http.MethodPost, "/api/repos", url.Values{"forge_remote_id": {r.ID}}, nil, &made)
+		status, err := s.call(ctx, http.MethodPost, "/api/repos", url.Values{"forge_remote_id": {r.ID}}, nil, &made)
 		if err == nil && made.ForgeRemoteID != r.ID {
 			return made, fmt.Errorf("activate %s: the CI took the repository %s of the forge instead of %s", r.Name, made.ForgeRemoteID, r.ID)
 		}
@@ -46,8 +46,8 @@ func (s *Server) activate(ctx context.Context, r app.Repository) (repository, er
 		switch {
 		case err == nil:
 			return made, nil
-		case refused && answer.status == http.StatusForbidden:
-			return made, failure(contract.ClassAuth, "the CI may not run the pipelines of %s: its user has to be an admin of the repository, and the CI has to allow its owner (%v)", r.Name, err)
+		case status == http.StatusForbidden:
+			return made, failure(contract.ClassAuth, "the CI may not run the pipelines of %s: its user has to be an admin of the repository, and the CI has to allow its owner", r.Name)
 		case !refused || answer.status != http.StatusConflict && answer.status != http.StatusInternalServerError:
 			return made, fmt.Errorf("activate %s in the CI: %w", r.Name, err)
 		}

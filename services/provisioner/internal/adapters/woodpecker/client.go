@@ -66,6 +66,8 @@ func (s *Server) call(ctx context.Context, method, path string, query url.Values
 		return 0, err
 	case status == http.StatusUnauthorized:
 		return status, failure(contract.ClassAuth, "the token of the CI is not accepted any more: make another one, and set PROVISIONER_WOODPECKER_TOKEN_FILE")
+	case status == http.StatusForbidden:
+		return status, failure(contract.ClassAuth, "the CI does not allow %s %s: the user of its token has to be an admin of the repository (%s)", method, path, line(answer))
 	case status < http.StatusOK || status >= http.StatusMultipleChoices:
 		return status, &answerError{status, line(answer)}
 	case into == nil || status == http.StatusNoContent:

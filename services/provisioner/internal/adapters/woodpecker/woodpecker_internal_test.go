@@ -130,6 +130,11 @@ func TestWhatSomebodyCanMendSaysWhatToDo(t *testing.T) {
 	w.ci.Deny("3")
 	wantFailure(t, activate(app.Repository{ID: "3", Name: "rdev/blog"}), contract.ClassAuth, "its user has to be an admin of the repository")
 
+	w.ci.Fail(woodpeckertest.Fault{Path: "/secrets", Status: http.StatusForbidden})
+	_, err := w.Activate(t.Context(), app.Repository{ID: "2", Name: "rdev/shop"}, map[string]string{"DATABASE_URL": "x"})
+	wantFailure(t, err, contract.ClassAuth, "the user of its token has to be an admin of the repository")
+	w.ci.Forget("rdev/shop")
+
 	w.ci.Activate("7", "rdev/shop")
 	wantFailure(t, activate(shop()), contract.ClassUser, "of the repository 7 of the forge and not of 2: remove it there")
 	w.ci.Forget("rdev/shop")
