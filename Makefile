@@ -81,8 +81,9 @@ tools: check ## build the linters into the cache
 		GOWORK=off GOBIN="$(TOOLS)" go -C libs/tools install tool; }
 
 .PHONY: lint
-lint: tools ## lint, and look for dead code
+lint: tools ## lint, also what the templates make, and look for dead code
 	@"$(TOOLS)/golangci-lint" run $(addprefix ./,$(addsuffix /...,$(MODULES)))
+	@scripts/lint-templates.sh "$(TOOLS)/golangci-lint"
 	@out=$$("$(TOOLS)/deadcode" -test -tags agents,cluster $(addprefix ./,$(addsuffix /...,$(MODULES)))); test -z "$$out" || { echo "dead code:" >&2; echo "$$out" >&2; exit 1; }
 
 .PHONY: fmt
