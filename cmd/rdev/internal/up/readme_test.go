@@ -47,7 +47,7 @@ func TestTheREADMEsOwnLinesWork(t *testing.T) {
 	}
 	t.Logf("the README's lines say:\n%s", &out)
 	for _, want := range []string{
-		"created shop", "HEAD is ", "line 3 of ", "this one fails", "exit code 3", "cancelled", "cancel_requested",
+		"created shop", "created tea", `{"status":"ok"}`, "deleted tea", "HEAD is ", "line 3 of ", "this one fails", "exit code 3", "cancelled", "cancel_requested",
 		`"exit_code":0`, "event: end", "RDEV_EVENTS", "the token is [redacted:NPM_TOKEN]", "revoked key ci", "deleted shop",
 	} {
 		if !strings.Contains(out.String(), want) {
