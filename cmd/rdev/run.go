@@ -47,7 +47,7 @@ cancelled, 2 for a mistake in the command line.`,
 	o.add(cmd)
 	c.projectFlag(cmd, &o.project, "project to run in (RDEV_PROJECT)")
 	flags := cmd.Flags()
-	flags.StringVar(&o.git.Verb, "git", "", "git verb: clone, checkout, branch, status, diff, commit, push, log")
+	flags.StringVar(&o.git.Verb, "git", "", "git verb: clone, checkout, branch, status, diff, commit, push, pull, log")
 	flags.StringVar(&o.git.URL, "repo", "", "git: address of the repository to clone (the project's own)")
 	flags.StringVar(&o.git.Ref, "ref", "", "git: branch, tag or commit")
 	flags.StringVar(&o.git.Message, "message", "", "git: message of the commit")
@@ -57,7 +57,7 @@ cancelled, 2 for a mistake in the command line.`,
 	flags.IntVar(&o.git.Limit, "limit", 0, "git: commits to log, 50 where 0")
 	flags.StringArrayVar(&o.git.Paths, "path", nil, "git: path to commit, diff or log (repeatable)")
 	flags.StringVar(&o.git.Author, "author", "", `git: author of the commit, "Name <mail>"`)
-	flags.StringVar(&o.git.Remote, "remote", "", "git: where to push")
+	flags.StringVar(&o.git.Remote, "remote", "", "git: where to push, or to pull from")
 	flags.BoolVar(&o.git.Force, "force", false, "git: push over what is there, with lease")
 	must(cmd.RegisterFlagCompletionFunc("git", cobra.FixedCompletions(contract.GitVerbs(), cobra.ShellCompDirectiveNoFileComp)))
 	return cmd

@@ -68,21 +68,21 @@ type Shell struct {
 type Git struct {
 	Verb    string   `json:"verb"`              // one of GitVerbs
 	URL     string   `json:"url,omitempty"`     // clone
-	Ref     string   `json:"ref,omitempty"`     // clone, checkout, diff, log: branch, tag or commit
+	Ref     string   `json:"ref,omitempty"`     // clone, checkout, diff, log, push, pull: branch, tag or commit
 	Create  bool     `json:"create,omitempty"`  // checkout, branch: make it
 	Name    string   `json:"name,omitempty"`    // branch
 	Depth   int      `json:"depth,omitempty"`   // clone
 	Message string   `json:"message,omitempty"` // commit
 	Paths   []string `json:"paths,omitempty"`   // commit, diff, log; everything where empty
 	Author  string   `json:"author,omitempty"`  // commit: "Name <mail>"
-	Remote  string   `json:"remote,omitempty"`  // push, "origin" where empty
+	Remote  string   `json:"remote,omitempty"`  // push, pull; "origin" where empty
 	Force   bool     `json:"force,omitempty"`   // push, with lease
 	Limit   int      `json:"limit,omitempty"`   // log, 50 where 0
 }
 
 // GitVerbs are the verbs of a git command.
 func GitVerbs() []string {
-	return []string{"clone", "checkout", "branch", "status", "diff", "commit", "push", "log"}
+	return []string{"clone", "checkout", "branch", "status", "diff", "commit", "push", "pull", "log"}
 }
 
 // Image is a container image to be built of a Dockerfile, by the engine that the worker

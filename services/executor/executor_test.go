@@ -185,6 +185,71 @@ func TestGitVerbsWorkOnARealRepository(t *testing.T) {
 	}
 }
 
+func TestWhatGitRefusesFails(t *testing.T) {
+	w := newWorld(t)
+	testkit.Serve(t, executor.Run, w.config())
+	w.ended(w.ask(contract.KindShell, script("git init -q")))
+	for _, g := range []contract.Git{
+		{Verb: "clone", URL: "file:///nowhere"},
+		{Verb: contract.GitResolve, URL: "file:///nowhere", Ref: "main"},
+		{Verb: "checkout", Ref: "nothing"},
+		{Verb: "pull"},
+		{Verb: "push"},
+		{Verb: "log"},
+		{Verb: "diff", Ref: "nothing"},
+		{Verb: "branch", Name: "x"},
+		{Verb: "commit", Message: "m", Paths: []string{"nothing"}},
+	} {
+		op, out := w.ended(w.ask(contract.KindGit, contract.Command{Git: &g}))
+		if op.State != contract.Failed || op.ExitCode == nil || *op.ExitCode == 0 || op.Failure.Class != contract.ClassUser || out == "" {
+			t.Errorf("git %s is %s, %+v: %s", g.Verb, op.State, op.Failure, out)
+		}
+	}
+}
+
+func TestAPullTakesWhatIsNewAndMergesNothing(t *testing.T) {
+	w := newWorld(t)
+	testkit.Serve(t, executor.Run, w.config())
+	origin := filepath.Join(filepath.Dir(w.workspace), "origin")
+	commit := func(name string) (hash string) {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), "sh", "-euc", `test -d "$1" || git init -q -b main "$1"; cd "$1"; echo "$2" >"$2"; git add .
+git -c user.name=a -c user.email=a@b.c commit -q -m "$2"; git rev-parse HEAD; chmod -R a+rX ..`, "sh", origin, name).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	do := func(state contract.State, g contract.Git) (commit, out string) {
+		t.Helper()
+		op, out := w.ended(w.ask(contract.KindGit, contract.Command{Git: &g}))
+		if op.State != state {
+			t.Fatalf("git %s is %s, %+v\n%s", g.Verb, op.State, op.Failure, out)
+		}
+		if op.Result == nil {
+			return "", out
+		}
+		return op.Result.Commit, out
+	}
+	commit("one")
+	do(contract.Completed, contract.Git{Verb: "clone", URL: "file://" + origin})
+	for i, pull := range []contract.Git{{Verb: "pull"}, {Verb: "pull"}, {Verb: "pull", Ref: "main"}, {Verb: "pull", Remote: "origin", Ref: "main"}} {
+		want := commit(fmt.Sprint("new", i))
+		if got, out := do(contract.Completed, pull); got != want {
+			t.Errorf("%+v: HEAD is %s, want %s\n%s", pull, got, want, out)
+		}
+	}
+	commit("theirs")
+	w.ended(w.ask(contract.KindShell, script("echo ours >ours")))
+	ours, _ := do(contract.Completed, contract.Git{Verb: "commit", Message: "ours"})
+	if _, out := do(contract.Failed, contract.Git{Verb: "pull"}); !strings.Contains(out, "Not possible to fast-forward") {
+		t.Errorf("it says %q", out)
+	}
+	if head, _ := do(contract.Completed, contract.Git{Verb: "checkout", Ref: "main"}); head != ours {
+		t.Errorf("HEAD is %s, want %s", head, ours)
+	}
+}
+
 func TestARefIsTheCommitThatACheckoutWouldHave(t *testing.T) {
 	w := newWorld(t)
 	testkit.Serve(t, executor.Run, w.config())

@@ -130,7 +130,7 @@ func TestWhatGitWouldRunIsNoURLAndNoRef(t *testing.T) {
 		git(`,"verb":"clone","url":"git@host.example:a/b.git"`), git(`,"verb":"clone","url":"file:///srv/r.git"`), git(`,"verb":"clone","url":"http://h/r"`),
 		git(`,"verb":"checkout","ref":"feature/x_1.2","create":true`), git(`,"verb":"diff","ref":"main...HEAD~2","paths":["a/../b","-x","."]`),
 		git(`,"verb":"log","ref":"HEAD@{1}^","limit":5`), git(`,"verb":"commit","message":"--amend\n\nä","author":"Ä B <a@b>"`),
-		git(`,"verb":"push","remote":"origin","ref":"main","force":true`), git(`,"verb":"branch","name":"x"`), git(`,"verb":"status"`),
+		git(`,"verb":"push","remote":"origin","ref":"main","force":true`), git(`,"verb":"pull","remote":"origin","ref":"main"`), git(`,"verb":"pull"`), git(`,"verb":"branch","name":"x"`), git(`,"verb":"status"`),
 		agent(`,"model":null,"session":null,"limits":{"wall":"30m","silence":"5m","turns":null,"cost_usd":null},"timeout":"0s"`),
 		`{"kind":"agent","provider":"gemini","prompt":"--help me\u2028"}`, `{"kind":"shell","script":"exit 3","workdir":"a/./b","env":{"a":"1","A":"2"},"credentials":[]}`,
 	} {

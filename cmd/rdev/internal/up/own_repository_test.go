@@ -102,6 +102,17 @@ func TestTheRepositoryOfAProjectIsClonedPushedAndBuiltWithoutAnyCredential(t *te
 		t.Errorf("the command says %s", out)
 	}
 
+	for _, args := range [][]string{{"-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-q", "--allow-empty", "-m", "Of another"}, {"push", "-q"}} {
+		cmd := exec.CommandContext(t.Context(), "git", args...)
+		cmd.Dir = filepath.Join(elsewhere, "a")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	if out := i.does("/projects/shop/commands", `{"kind":"git","verb":"pull"}`); !strings.Contains(out, "Fast-forward\n") {
+		t.Errorf("the pull says %q", out)
+	}
+
 	if out := i.does("/work", `{"kind":"test","project":"shop","repository":{"ref":"main"},"argv":["cat","NOTES"]}`); !strings.HasPrefix(out, "one\n") {
 		t.Errorf("the work says %q", out)
 	}

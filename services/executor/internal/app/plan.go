@@ -79,12 +79,14 @@ func shellFlags(op contract.Operation) string {
 // gitScripts are what the verbs come down to. Every value is an argument of the
 // script, never part of its text.
 const (
-	gitHead = `git rev-parse -q --verify HEAD >/dev/null || exit 0
-printf 'HEAD is %s on %s\n' "$(git rev-parse HEAD)" "$(git symbolic-ref -q --short HEAD || echo detached)"`
+	// Nothing is said of a repository without a commit.
+	gitHead = `{ git rev-parse -q --verify HEAD >/dev/null || exit 0
+printf 'HEAD is %s on %s\n' "$(git rev-parse HEAD)" "$(git symbolic-ref -q --short HEAD || echo detached)"; }`
 	gitClone = `url=$1; shift; git clone "$@" -- "$url" . && ` + gitHead
 	// Of the repository no more is fetched than the commit itself, where the server can do that.
 	gitResolve = `url=$1 ref=$2; git init -q . && git fetch -q --depth=1 --filter=tree:0 -- "$url" "$ref" </dev/null || exit
 printf 'HEAD is %s on %s\n' "$(git rev-parse 'FETCH_HEAD^{commit}')" "$ref"`
+	gitPull     = `git pull --no-rebase --ff-only "$@" </dev/null && ` + gitHead
 	gitCheckout = `git checkout "$@" -- && ` + gitHead
 	gitCommit   = `message=$1; author=$2; shift 2; git add -A -- "$@" || exit
 if git diff --cached --quiet; then echo 'nothing to commit'; else
@@ -156,6 +158,11 @@ func gitArgv(g contract.Git) []string {
 			args = append(args, "--force-with-lease")
 		}
 		return append(args, "--", remote, ref)
+	case "pull":
+		if g.Ref == "" {
+			return script(gitPull, optional(g.Remote)...)
+		}
+		return script(gitPull, cmp.Or(g.Remote, "origin"), g.Ref)
 	}
 	return nil
 }

@@ -53,12 +53,15 @@ func mayOpen(from *contract.Repository, cmd contract.Command) bool {
 	case cloned(*git):
 		return may(git.URL)
 	default:
-		return git.Verb == "push" && !complete
+		return exchanged(*git) && !complete
 	}
 }
 
 // cloned tells whether a verb of git is for the repository at its URL.
 func cloned(git contract.Git) bool { return git.Verb == "clone" || git.Verb == contract.GitResolve }
+
+// exchanged tells whether a verb of git speaks to a remote of the workspace.
+func exchanged(git contract.Git) bool { return git.Verb == "push" || git.Verb == "pull" }
 
 // missingOf are the credentials of a repository that a command does not name. One that sets
 // a variable of theirs itself lacks none.
@@ -111,8 +114,8 @@ func (own ownRepository) fill(op *contract.Operation) error {
 	return nil
 }
 
-// open is the repository and the command of a workspace once they are filled. A push may be
-// to it whatever the remote is called.
+// open is the repository and the command of a workspace once they are filled. A push, or
+// a pull, may be of it whatever the remote is called.
 func (own ownRepository) open(from *contract.Repository, cmd contract.Command) (*contract.Repository, contract.Command, error) {
 	from, inside, err := own.named(from)
 	if err != nil {
@@ -127,7 +130,7 @@ func (own ownRepository) open(from *contract.Repository, cmd contract.Command) (
 			}
 			git.URL, inside = of.URL, inside || is
 		}
-		cmd.Git, inside = &git, inside || git.Verb == "push"
+		cmd.Git, inside = &git, inside || exchanged(git)
 	}
 	if inside && own.token {
 		cmd.Credentials = append(slices.Clip(cmd.Credentials), missingOf(cmd)...)

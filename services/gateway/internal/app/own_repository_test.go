@@ -73,6 +73,7 @@ func TestWhatIsForTheProjectsRepositoryGetsWhatOpensIt(t *testing.T) {
 		"resolve":                                {token, git("resolve", ownURL), nil, three, ownURL, "", 1},
 		"resolve of another":                     {token, git("resolve", "https://a/b"), nil, nil, "https://a/b", "", 1},
 		"push":                                   {token, git("push", ""), nil, three, "", "", 1},
+		"pull":                                   {token, git("pull", ""), nil, three, "", "", 1},
 		"push, with a key":                       {key, git("push", ""), nil, nil, "", "", 1},
 		"push, without a repository":             {nil, git("push", ""), nil, nil, "", "", 1},
 		"push, all are named":                    {token, with(git("push", ""), three...), nil, three, "", "", 0},

@@ -23,6 +23,7 @@ func gitFields() map[string][]string {
 		"log":      {"ref", "paths", "limit"},
 		"commit":   {"message*", "paths", "author"},
 		"push":     {"remote", "ref", "force"},
+		"pull":     {"remote", "ref"},
 	}
 }
 
