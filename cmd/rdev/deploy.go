@@ -26,7 +26,8 @@ makes, once it runs,
   kubectl -n rdev exec deploy/gateway -- /service bootstrap
 
 Kubernetes does not let them be changed afterwards, so that a second call harms
-nothing. To replace them all, delete them first and restart everything.`,
+nothing. To replace them all, stop everything, and delete them before you start it
+again: nodes go on giving the old ones to new pods while any pod has them.`,
 		Example: `  rdev deploy secrets | kubectl apply -f -
   rdev deploy secrets --database-url 'postgres://rdev:…@db.example/rdev?sslmode=verify-full' | kubectl apply -f -`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -9,7 +9,7 @@ import (
 // TestWorkersReachWhatProjectsDo compares the text of their policies: one of Kubernetes
 // cannot be for pods with one label or another.
 func TestWorkersReachWhatProjectsDo(t *testing.T) {
-	specs := policies(t)
+	specs := policies(t, "projects.yaml")
 	want := strings.Replace(specs["internet"], `rdev.orchard9.ai/project: "true"`, "rdev.orchard9.ai/role: worker", 1)
 	if got := specs["internet-workers"]; got != want || got == "" || got == specs["internet"] {
 		t.Errorf("workers have\n%s\nand projects\n%s", got, specs["internet"])
@@ -31,7 +31,7 @@ func TestOnlyAnIngressControllerReachesAProject(t *testing.T) {
       ports:
         - protocol: TCP
           port: 8080`
-	specs := policies(t)
+	specs := policies(t, "projects.yaml")
 	for name, spec := range specs {
 		if strings.Contains(spec, "\n  ingress:") && name != "routes" {
 			t.Errorf("%s lets in\n%s", name, spec)
@@ -45,10 +45,22 @@ func TestOnlyAnIngressControllerReachesAProject(t *testing.T) {
 	}
 }
 
-// policies are the specs of the policies for projects, by name.
-func policies(t *testing.T) map[string]string {
+// TestNoSystemIsOpenBeforeAnOverlayNamesIt wants the policies that are for an overlay to
+// patch to open nothing themselves.
+func TestNoSystemIsOpenBeforeAnOverlayNamesIt(t *testing.T) {
+	const nothing = "\n  policyTypes: [Egress]\n  egress: []"
+	if got := policies(t, "projects.yaml")["systems"]; got != "podSelector: {}"+nothing {
+		t.Errorf("systems is\n%s", got)
+	}
+	if got := policies(t, "network.yaml")["to-systems"]; got != "podSelector:\n    matchLabels:\n      app.kubernetes.io/name: provisioner"+nothing {
+		t.Errorf("to-systems is\n%s", got)
+	}
+}
+
+// policies are the specs of the policies in a file of the base, by name.
+func policies(t *testing.T, file string) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile("../../../../deployments/kubernetes/base/projects.yaml")
+	text, err := os.ReadFile("../../../../deployments/kubernetes/base/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,7 @@ func TestClusterRunsTheBaseWithANATSOfThree(t *testing.T) {
 		// Clients of a server that goes are answered 503 until they have found another.
 		t.Logf("%d requests failed", len(i.restartUnderLoad(t, "statefulset/nats", "deployment/executor")))
 	})
+	t.Run("projects get databases once their server is named", i.projectsGetDatabases)
 }
 
 // started is an installation that is ready, with its network policies in force.

@@ -76,7 +76,7 @@ func TestEveryServiceDoesItsWorkWithTheRightsOfItsUser(t *testing.T) {
 	workspaces := t.TempDir()
 	start(t, log, audit.Run, with("audit"))
 	start(t, log, notifier.Run, with("notifier", "RDEV_WEBHOOK_ALLOW", "127.0.0.1/32", "NOTIFIER_RETRY_BASE", "1s"))
-	start(t, log, provisioner.Run, with("provisioner", "PROVISIONER_WORKSPACES", workspaces))
+	start(t, log, provisioner.Run, with("provisioner", append(farSettings(t), "PROVISIONER_WORKSPACES", workspaces)...))
 	start(t, log, executor.Run, with("executor", "EXECUTOR_RUNNER", runner(t), "EXECUTOR_ALLOW_UNCONFINED", "true"))
 	atGateway := with("gateway", "GATEWAY_KEY_PEPPER_FILE", s.file("rdev-key-pepper", "pepper"), "RDEV_ADDR", address, "GATEWAY_KEY_RATE", "1200")
 	start(t, log, gateway.Run, atGateway)
