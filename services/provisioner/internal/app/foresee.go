@@ -3,9 +3,14 @@ package app
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
 )
+
+// lookTimeout bounds a look at the systems of a project, so that whoever asked still hears
+// of those that answered: a question waits for 10 s at most.
+const lookTimeout = 8 * time.Second
 
 // PlanProject answers what an operation on a project would do, and what keeps it from that.
 // It changes nothing.
@@ -29,7 +34,7 @@ func (a *App) PlanProject(ctx context.Context, request contract.PlanProject) (co
 	if failure != nil {
 		return plan, &contract.Error{Code: contract.CodeInvalidRequest, Detail: failure.Message}
 	}
-	plan.Steps = append(plan.Steps, (&saga{App: a, op: op, goal: goal}).survey(ctx)...)
+	plan.Steps = append(plan.Steps, (&saga{App: a, op: op, goal: goal}).brief(ctx)...)
 	plan.OK = !slices.ContainsFunc(plan.Steps, func(step contract.ProvisionStep) bool { return step.Failure != nil })
 	return plan, ctx.Err()
 }
@@ -74,9 +79,16 @@ func (a *App) Drift(ctx context.Context, request contract.ProjectDrift) (contrac
 	return found, ctx.Err()
 }
 
+// brief is a survey that is over in time.
+func (s *saga) brief(ctx context.Context) []contract.ProvisionStep {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return s.survey(ctx)
+}
+
 // differences looks at all parts that the project has, or is to have.
 func (s *saga) differences(ctx context.Context) (all []contract.ResourceDifference) {
-	for _, step := range s.survey(ctx) {
+	for _, step := range s.brief(ctx) {
 		had := resourceOf(s.goal.have, step.Name)
 		difference := contract.ResourceDifference{Name: step.Name, What: step.What}
 		switch {
