@@ -354,3 +354,18 @@ func TestComponentsAreOneCommitWhateverBecomesOfItsAnswer(t *testing.T) {
 		})
 	}
 }
+
+// Of what the templates refuse the failure has the words alone.
+func TestComponentsThatCannotBeAddedAreRefusedInWords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := withRepository(contract.KindProjectCreate, contract.ProjectSpec{Template: "monorepo", Repository: &contract.RepositorySpec{}})
+		f.handle(t, "op", contract.Completed)
+		f.forge.commits = append(f.forge.commits, app.Commit{Files: map[string]app.CommitFile{"cli/tool/main.go": {}}})
+		f.ask("add", contract.KindProjectChange, nil, &contract.ProjectChange{AddComponents: []contract.Component{{Kind: "cli", Name: "tool"}}})
+		op := f.handle(t, "add", contract.Failed)
+		if op.Failure.Class != contract.ClassUser || !strings.HasSuffix(op.Failure.Message, "cli/tool/main.go is there already") ||
+			strings.Contains(op.Failure.Message, string(contract.CodeConflict)) || len(f.forge.commits) != 2 {
+			t.Errorf("%d commits, %+v", len(f.forge.commits), op.Failure)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -57,7 +58,7 @@ func rendered(spec contract.ProjectSpec) (map[string]CommitFile, error) {
 	}
 	files, err := templates.Render(spec.Template, project)
 	if err != nil {
-		return nil, refusal("%v", err)
+		return nil, inWords(err)
 	}
 	return commitFiles(files), nil
 }
@@ -137,7 +138,7 @@ func (s ComponentsStep) files(ctx context.Context, t Task) (parent string, _ map
 	case unread != nil:
 		return "", nil, unread
 	case err != nil:
-		return "", nil, refusal("%v", err)
+		return "", nil, inWords(err)
 	}
 	return parent, commitFiles(files), nil
 }
@@ -147,6 +148,14 @@ func (ComponentsStep) Undo(context.Context, Task) error { return nil }
 
 // Verify implements Step. They are the project's own.
 func (ComponentsStep) Verify(context.Context, Task) ([]string, error) { return nil, nil }
+
+// inWords is an error of the templates as a refusal: in its words, without its code.
+func inWords(err error) error {
+	if known, ok := errors.AsType[*contract.Error](err); ok {
+		return refusal("%s", known.Detail)
+	}
+	return refusal("%v", err)
+}
 
 func commitFiles(files map[string]templates.File) map[string]CommitFile {
 	all := map[string]CommitFile{}
