@@ -49,6 +49,7 @@ type settings struct {
 	Workspaces, Tokens, MasterKey, Organization, Web               string
 	Lease                                                          contract.Lease
 	Kubeconfig, Image                                              string // of a cluster; local where empty
+	Hook                                                           string // of the repositories, with whatever secret; none where empty
 }
 
 func serveAs(text string) error {
@@ -70,7 +71,10 @@ func (s settings) config() provisioner.Config {
 		MasterKey: provisioner.MasterKey{Text: s.MasterKey},
 		Far: provisioner.Far{
 			DatabaseURL: s.Projects, RedisURL: s.Redis, Domain: "apps.localhost", WebAddr: s.Web,
-			Gitea:      provisioner.Gitea{URL: s.Gitea, TokenFile: filepath.Join(s.Tokens, "gitea"), Organization: s.Organization},
+			Gitea: provisioner.Gitea{
+				URL: s.Gitea, TokenFile: filepath.Join(s.Tokens, "gitea"), Organization: s.Organization,
+				HookURL: s.Hook, HookSecretFile: filepath.Join(s.Tokens, "gitea"),
+			},
 			Woodpecker: provisioner.Woodpecker{URL: s.Woodpecker, TokenFile: filepath.Join(s.Tokens, "woodpecker")},
 			Cloudflare: provisioner.Cloudflare{
 				TokenFile: filepath.Join(s.Tokens, "cloudflare"), Zones: map[string]string{"apps.localhost": cloudflaretest.ZoneID(1)},

@@ -275,7 +275,7 @@ func (s systems) steps(workspaces app.Workspaces, vault *app.Vault, credentials 
 		app.CacheStep{Caches: s.caches, Secrets: secrets},
 		app.RepositoryStep{Repositories: s.repositories},
 		app.AccessStep{Repositories: s.repositories, Secrets: secrets},
-		app.CIStep{CI: s.ci, Secrets: secrets},
+		app.CIStep{CI: s.ci, Repositories: s.repositories, Secrets: secrets},
 		app.TemplateStep{Repositories: s.repositories},
 		app.ComponentsStep{Repositories: s.repositories},
 	}

@@ -11,8 +11,9 @@ import (
 // CIStep has pipelines run for the repository of a project, with the addresses of its
 // database and its cache as secrets.
 type CIStep struct {
-	CI      CI // nil where the installation has none
-	Secrets Secrets
+	CI           CI // nil where the installation has none
+	Repositories Repositories
+	Secrets      Secrets
 }
 
 // Name implements Step.
@@ -28,17 +29,23 @@ func (s CIStep) Asked(_, target contract.ProjectSpec) bool {
 	return s.CI != nil && target.Repository != nil && !target.Repository.NoCI
 }
 
-// Plan implements Step. Of a repository that was there before the CI may know already.
+// Plan implements Step. Of a repository that was there before the CI may know already, by the
+// name that the forge has for it.
 func (s CIStep) Plan(ctx context.Context, t Task) (contract.ProvisionAction, string, error) {
 	const what = "pipelines of the repository"
 	if err := s.CI.Plan(ctx); err != nil {
 		return "", what, err
 	}
-	if name := adopted(t); name != "" {
-		active, err := s.CI.Active(ctx, Repository{Name: name})
-		if active || err != nil {
-			return contract.ProvisionAdopt, what, err
-		}
+	if adopted(t) == "" {
+		return contract.ProvisionCreate, what, nil
+	}
+	name, err := s.Repositories.Plan(ctx, t.Slug, adopted(t))
+	if err != nil {
+		return "", what, err
+	}
+	known, err := s.CI.Known(ctx, name)
+	if known || err != nil {
+		return contract.ProvisionAdopt, what, err
 	}
 	return contract.ProvisionCreate, what, nil
 }
@@ -69,6 +76,18 @@ func (s CIStep) Undo(ctx context.Context, t Task) error {
 		return nil // the repository is not there, and the CI comes after it
 	}
 	return s.CI.Remove(ctx, r)
+}
+
+// Release implements Releaser.
+func (s CIStep) Release(ctx context.Context, t Task) error {
+	if err := s.available(); err != nil {
+		return err
+	}
+	r := repositoryOf(t)
+	if r.Name == "" {
+		return nil
+	}
+	return s.CI.Release(ctx, r)
 }
 
 // Verify implements Step.

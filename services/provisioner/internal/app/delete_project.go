@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -77,8 +78,9 @@ func (a *App) keepable(ctx context.Context, op contract.Operation) (*contract.Fa
 	return failure, nil
 }
 
-// closeProject appends project.deleting in the name of the operation. The
-// project it returns is deleted where an earlier attempt got so far.
+// closeProject appends project.deleting in the name of the operation. What is to be kept is
+// noted with it: whoever finishes the deletion keeps it. The project it returns is deleted
+// where an earlier attempt got so far.
 func (a *App) closeProject(ctx context.Context, op contract.Operation) (contract.Project, *contract.Failure, error) {
 	var failure *contract.Failure
 	project, err := a.Projects.UpdateProject(ctx, op.Project, func(now *contract.Project) (string, contract.Project, error) {
@@ -90,7 +92,14 @@ func (a *App) closeProject(ctx context.Context, op contract.Operation) (contract
 			failure = contract.NewFailure(contract.ClassUser, "there is no project %s", op.Project)
 			return "", contract.Project{}, nil
 		}
-		return contract.TypeProjectDeleting, changed(*now, op), nil
+		next := changed(*now, op)
+		next.Resources = slices.Clone(next.Resources)
+		for i, r := range next.Resources {
+			if op.Change != nil && slices.Contains(op.Change.Keep, r.Name) {
+				next.Resources[i].Action = contract.ProvisionKeep
+			}
+		}
+		return contract.TypeProjectDeleting, next, nil
 	})
 	if err != nil {
 		return project, nil, fmt.Errorf("close project %s: %w", op.Project, err)

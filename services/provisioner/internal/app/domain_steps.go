@@ -75,7 +75,7 @@ func (s HostStep) Apply(ctx context.Context, t Task) (map[string]string, error) 
 // taken says whose a host is that is not the project's.
 func (s HostStep) taken(owner string, t Task) error {
 	if owner != "" && owner != t.Slug {
-		return refusal("%s is a domain of another project", s.Host)
+		return refusal("%s is a domain of another project: choose another", s.Host)
 	}
 	return nil
 }

@@ -72,12 +72,14 @@ type CommitFile struct {
 type CI interface {
 	// Plan tells why the CI cannot be used, as that its token is no longer taken.
 	Plan(ctx context.Context) error
-	// Active tells whether pipelines run for a repository of the forge.
-	Active(ctx context.Context, r Repository) (bool, error)
+	// Known tells whether the CI has a repository of a name already, and why it cannot be taken
+	// as it is.
+	Known(ctx context.Context, name string) (bool, error)
 	// Activate has pipelines run for it, and gives it secrets.
 	Activate(ctx context.Context, r Repository, secrets map[string]string) (CIRepository, error)
-	// Remove ends that, also where the repository is gone.
+	// Remove ends that, also where the repository is gone. Release takes the secrets back alone.
 	Remove(ctx context.Context, r Repository) error
+	Release(ctx context.Context, r Repository) error
 	Verify(ctx context.Context, r Repository, secrets []string) (differences []string, err error)
 }
 

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,12 +23,15 @@ type forge struct {
 	commits       []app.Commit
 	lost          int   // so many answers to Commit do not arrive
 	refuses       error // of Commit
+	stuck         error // of Release
 	done          []string
+	renamed       map[string]string // by the name before
+	released      string            // what was adopted
 }
 
 func (f *forge) Plan(_ context.Context, slug, adopt string) (string, error) {
 	if adopt != "" {
-		return adopt, nil
+		return cmp.Or(f.renamed[adopt], adopt), nil
 	}
 	return "rdev/" + slug, nil
 }
@@ -94,8 +98,11 @@ func (f *forge) Remove(context.Context, string, string) error {
 	return nil
 }
 
-func (f *forge) Release(context.Context, string, string) error {
-	f.marked, f.done = false, append(f.done, "release")
+func (f *forge) Release(_ context.Context, _, adopt string) error {
+	if f.stuck != nil {
+		return f.stuck
+	}
+	f.marked, f.done, f.released = false, append(f.done, "release"), adopt
 	return nil
 }
 
@@ -105,20 +112,30 @@ func (f *forge) Verify(context.Context, string, string) ([]string, error) { retu
 type pipes struct {
 	active  bool
 	secrets map[string]string
+	refuses error // of Activate
+	stuck   error // of Remove
 	done    []string
 }
 
-func (p *pipes) Plan(context.Context) error                           { return nil }
-func (p *pipes) Active(context.Context, app.Repository) (bool, error) { return p.active, nil }
+func (p *pipes) Plan(context.Context) error                  { return nil }
+func (p *pipes) Known(context.Context, string) (bool, error) { return p.active, nil }
 
 func (p *pipes) Verify(context.Context, app.Repository, []string) ([]string, error) { return nil, nil }
 
 func (p *pipes) Activate(_ context.Context, r app.Repository, secrets map[string]string) (app.CIRepository, error) {
 	p.active, p.secrets = true, secrets
-	return app.CIRepository{ID: "9", URL: "https://ci.example.com/" + r.Name}, nil
+	return app.CIRepository{ID: "9", URL: "https://ci.example.com/" + r.Name}, p.refuses
+}
+
+func (p *pipes) Release(context.Context, app.Repository) error {
+	p.secrets, p.done = nil, append(p.done, "release")
+	return nil
 }
 
 func (p *pipes) Remove(context.Context, app.Repository) error {
+	if p.stuck != nil {
+		return p.stuck
+	}
 	p.active, p.done = false, append(p.done, "remove")
 	return nil
 }
@@ -137,7 +154,7 @@ func withRepository(kind string, spec contract.ProjectSpec) *far {
 		app.RepositoryStep{Repositories: f.forge},
 		app.AccessStep{Repositories: f.forge, Secrets: f.safe},
 		app.WorkspaceStep{Workspaces: f.disk},
-		app.CIStep{CI: f.pipes, Secrets: f.safe},
+		app.CIStep{CI: f.pipes, Repositories: f.forge, Secrets: f.safe},
 		app.TemplateStep{Repositories: f.forge},
 		app.ComponentsStep{Repositories: f.forge},
 	}
@@ -304,14 +321,51 @@ func TestAnAdoptedRepositoryGetsNoFilesAndStays(t *testing.T) {
 			}
 			f.ask("gone", contract.KindProjectDelete, nil, nil)
 			f.handle(t, "gone", contract.Completed)
-			if !slices.Equal(f.forge.done, []string{"release"}) || !f.forge.there || f.forge.marked || len(f.kept()) > 0 {
-				t.Errorf("the forge did %v; the vault has %v", f.forge.done, f.kept())
-			}
-			if f.pipes.active != active {
-				t.Errorf("pipelines that ran before: %t; after: %t", active, f.pipes.active)
-			}
+			f.givenBack(t, active)
 		})
 	}
+}
+
+// givenBack fails the test where a repository that was adopted, and its pipelines, are not as
+// they were.
+func (f *far) givenBack(t *testing.T, active bool) {
+	t.Helper()
+	if !slices.Equal(f.forge.done, []string{"release"}) || !f.forge.there || f.forge.marked || len(f.kept()) > 0 {
+		t.Errorf("the forge did %v; the vault has %v", f.forge.done, f.kept())
+	}
+	if f.pipes.active != active || active && (f.pipes.secrets != nil || !slices.Equal(f.pipes.done, []string{"release"})) {
+		t.Errorf("pipelines ran before: %t; after: %t, with %v, for it did %v", active, f.pipes.active, f.pipes.secrets, f.pipes.done)
+	}
+}
+
+func TestAnAdoptedRepositoryIsGivenBackWhereTheProjectIsNotMade(t *testing.T) {
+	for _, active := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			f := withRepository(contract.KindProjectCreate, contract.ProjectSpec{
+				Template: "go-api", Repository: &contract.RepositorySpec{Adopt: "alice/shop"}, Database: true,
+			})
+			f.forge.there, f.pipes.active = true, active
+			f.pipes.refuses = &app.StepError{Failure: contract.NewFailure(contract.ClassUser, "it is full")}
+			if op := f.handle(t, "op", contract.Failed); strings.Contains(op.Failure.Message, "left") {
+				t.Errorf("it says %s", op.Failure.Message)
+			}
+			f.givenBack(t, active)
+		})
+	}
+}
+
+// What was asked for may be a name of before, which another repository has by now.
+func TestAnAdoptedRepositoryIsTheOneThatWasFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := withRepository(contract.KindProjectCreate, contract.ProjectSpec{Template: "go-api", Repository: &contract.RepositorySpec{Adopt: "alice/old"}})
+		f.forge.there, f.forge.renamed = true, map[string]string{"alice/old": "alice/shop"}
+		f.handle(t, "op", contract.Completed)
+		f.ask("gone", contract.KindProjectDelete, nil, nil)
+		f.handle(t, "gone", contract.Completed)
+		if f.forge.released != "alice/shop" {
+			t.Errorf("it gave back %q", f.forge.released)
+		}
+	})
 }
 
 func TestARepositoryThatIsKeptIsReleased(t *testing.T) {
@@ -324,6 +378,33 @@ func TestARepositoryThatIsKeptIsReleased(t *testing.T) {
 			t.Errorf("the forge did %v; the vault has %v", f.forge.done, f.kept())
 		}
 	})
+}
+
+// A repair would remove what it takes for a rest, and fail at what is nobody's any more.
+func TestWhatWasToBeKeptIsKeptWhateverFinishesTheDeletion(t *testing.T) {
+	stuck := &app.StepError{Failure: contract.NewFailure(contract.ClassAuth, "it is out of reach")}
+	for _, finish := range []string{contract.KindProjectDelete, contract.KindProjectRepair} {
+		for _, keep := range [][]string{nil, {"repository"}} {
+			for what, hold := range map[string]func(*far, error){
+				"the pipelines":  func(f *far, err error) { f.pipes.stuck = err },
+				"the repository": func(f *far, err error) { f.forge.stuck = err },
+			} {
+				synctest.Test(t, func(t *testing.T) {
+					f := withRepository(contract.KindProjectCreate, contract.ProjectSpec{Template: "default", Repository: &contract.RepositorySpec{}})
+					f.handle(t, "op", contract.Completed)
+					hold(f, stuck)
+					f.ask("gone", contract.KindProjectDelete, nil, &contract.ProjectChange{Keep: []string{"repository"}})
+					f.handle(t, "gone", contract.Failed)
+					hold(f, nil)
+					f.ask("again", finish, nil, &contract.ProjectChange{Keep: keep})
+					f.handle(t, "again", contract.Completed)
+					if !slices.Equal(slices.Compact(f.forge.done), []string{"release"}) || !f.forge.there || f.pipes.active || len(f.kept()) > 0 || f.log.project.State != contract.ProjectDeleted {
+						t.Errorf("%s were stuck: the forge did %v; pipelines run: %t; the project is %+v", what, f.forge.done, f.pipes.active, f.log.project)
+					}
+				})
+			}
+		}
+	}
 }
 
 // The answer to a commit may be lost: the step is tried again, and finds it.

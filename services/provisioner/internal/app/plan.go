@@ -72,10 +72,7 @@ func (s *saga) changes() (steps []contract.ProvisionStep, todo []look) {
 			continue // a repair removes what is left of another change
 		}
 		step := contract.ProvisionStep{Name: r.Name, Needs: r.Needs, What: r.What, External: r.External, Action: contract.ProvisionRemove}
-		switch {
-		case r.Action == contract.ProvisionAdopt && r.Name != contract.ResourceRepository:
-			continue
-		case r.Action == contract.ProvisionAdopt, slices.Contains(s.goal.keep, r.Name):
+		if r.Action == contract.ProvisionAdopt || r.Action == contract.ProvisionKeep || slices.Contains(s.goal.keep, r.Name) {
 			step.Action = contract.ProvisionKeep
 		}
 		changing[r.Name] = true

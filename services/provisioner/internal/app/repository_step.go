@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/orchard9/rdev/libs/contract"
@@ -76,12 +77,14 @@ func (s RepositoryStep) available() error {
 	return nil
 }
 
-// adopted is the full name of a repository that was there before, "" for one of its own.
+// adopted is the full name of a repository that was there before, "" for one of its own. It is
+// the one by which it was found: what was asked for may be a name that it had once, and that
+// another has by now.
 func adopted(t Task) string {
-	if t.Spec.Repository == nil {
+	if t.Spec.Repository == nil || t.Spec.Repository.Adopt == "" {
 		return ""
 	}
-	return t.Spec.Repository.Adopt
+	return cmp.Or(t.Of(contract.ResourceRepository)[contract.ExternalName], t.Spec.Repository.Adopt)
 }
 
 // repositoryOf is the repository that a step before has made or found.

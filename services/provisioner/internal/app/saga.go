@@ -244,9 +244,11 @@ func (s *saga) undoAll(ctx context.Context) (*contract.Failure, error) {
 	return &failure, nil
 }
 
-// toUndo tells whether a step has made something, or may have, that was not there before.
+// toUndo tells whether a step has made something, or may have, that was not there before: of
+// what was, that is what it was given.
 func toUndo(step contract.ProvisionStep) bool {
-	return step.Action == contract.ProvisionCreate && (step.State == contract.ProvisionPlanned || step.State == contract.ProvisionApplied)
+	begins := step.Action == contract.ProvisionCreate || step.Action == contract.ProvisionAdopt
+	return begins && (step.State == contract.ProvisionPlanned || step.State == contract.ProvisionApplied)
 }
 
 // toRemove tells whether a step is to end what the project has.
@@ -301,13 +303,13 @@ func (s *saga) end(ctx context.Context, now contract.ProvisionStep) error {
 	if err != nil {
 		return err
 	}
-	if now.Action == contract.ProvisionKeep {
-		if releaser, ok := step.(Releaser); ok {
-			return releaser.Release(ctx, s.task())
-		}
-		return refusal("it cannot be kept")
+	if now.Action != contract.ProvisionKeep && now.Action != contract.ProvisionAdopt {
+		return step.Undo(ctx, s.task())
 	}
-	return step.Undo(ctx, s.task())
+	if releaser, ok := step.(Releaser); ok {
+		return releaser.Release(ctx, s.task())
+	}
+	return refusal("it cannot be kept")
 }
 
 // cancelledBy is why steps are undone after a cancel.

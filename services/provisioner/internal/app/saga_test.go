@@ -107,6 +107,17 @@ func (p part) Undo(context.Context, app.Task) error {
 	return p.pass()
 }
 
+// Release gives back what was there before.
+func (p part) Release(context.Context, app.Task) error {
+	if err := p.pass(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.order = append(p.order, "~"+p.name)
+	p.mu.Unlock()
+	return p.pass()
+}
+
 func (p part) Verify(context.Context, app.Task) ([]string, error) {
 	if err := p.pass(); err != nil {
 		return nil, err
@@ -218,6 +229,9 @@ func TestASagaThatIsKilledAtAnyBoundaryIsDoneOrUndone(t *testing.T) {
 					}
 					if got := w.all(); got != c.there {
 						t.Errorf("killed at %d: there are %s, want %s; it went %v", killAt, got, c.there, w.order)
+					}
+					if released := slices.Contains(w.order, "~d"); released != (c.state != contract.Completed) {
+						t.Errorf("killed at %d: what was there before was given back: %t; it went %v", killAt, released, w.order)
 					}
 					if len(w.early) > 0 {
 						t.Errorf("killed at %d: %v", killAt, w.early)

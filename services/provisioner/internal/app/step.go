@@ -50,9 +50,10 @@ type Optional interface {
 	Asked(before, target contract.ProjectSpec) bool
 }
 
-// Releaser is a Step whose part can stay when the project goes.
+// Releaser is a Step whose part can stay when the project goes. One that adopts what was there
+// before is a Releaser.
 type Releaser interface {
-	// Release takes the mark off the part: it is the project's no more.
+	// Release takes the mark off the part, and what it was given: it is the project's no more.
 	Release(ctx context.Context, t Task) error
 }
 

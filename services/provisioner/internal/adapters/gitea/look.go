@@ -118,7 +118,7 @@ func adoptable(name string, f found) error {
 	case f.Repository == nil:
 		return failure(contract.ClassUser, "there is no repository %s that the token of Gitea lets rdev see", name)
 	case slices.ContainsFunc(f.topics, marks.MatchString):
-		return failure(contract.ClassUser, "the repository %s is a project's own, as its topics [%s] say", f.FullName, strings.Join(f.topics, " "))
+		return failure(contract.ClassUser, "the repository %s is a project's own, as its topics [%s] say: have the project adopt another", f.FullName, strings.Join(f.topics, " "))
 	case f.Archived:
 		return failure(contract.ClassUser, "the repository %s is archived: unarchive it", f.FullName)
 	case f.Mirror:
@@ -143,6 +143,9 @@ func (f *Forge) Plan(ctx context.Context, slug, adopt string) (string, error) {
 		there, err := s.adopted(adopt)
 		if err != nil {
 			return name, err
+		}
+		if there.Repository != nil {
+			name = there.FullName // it may have had that one once
 		}
 		return name, adoptable(adopt, there)
 	}

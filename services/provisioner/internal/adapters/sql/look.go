@@ -28,9 +28,9 @@ func (c *session) look(ctx context.Context, name, mark string, others ...string)
 	marks := append([]string{mark}, others...)
 	switch {
 	case f.database != nil && !slices.Contains(marks, *f.database) && !f.halfMade(c.user, mark):
-		return f, foreign("a database %s is there, and is not this installation's: it is of the role %s, and its comment is %q", name, *f.owner, *f.database)
+		return f, foreign("a database %s is there, and is not this installation's: it is of the role %s, and its comment is %q: rename it, or drop it", name, *f.owner, *f.database)
 	case f.roleMark != nil && !slices.Contains(marks, *f.roleMark):
-		return f, foreign("a role %s is there, and is not this installation's: its comment is %q", name, *f.roleMark)
+		return f, foreign("a role %s is there, and is not this installation's: its comment is %q: rename it, or drop it", name, *f.roleMark)
 	}
 	return f, nil
 }

@@ -71,6 +71,15 @@ func (s *Server) activate(ctx context.Context, r app.Repository) (repository, er
 	}
 }
 
+// Release implements app.CI.
+func (s *Server) Release(ctx context.Context, r app.Repository) error {
+	found, ok, _, err := s.find(ctx, r)
+	if err != nil || !ok {
+		return err
+	}
+	return s.keep(ctx, found, nil)
+}
+
 // Remove implements app.CI.
 func (s *Server) Remove(ctx context.Context, r app.Repository) error {
 	found, ok, _, err := s.find(ctx, r)

@@ -125,10 +125,28 @@ func (s *Server) Plan(ctx context.Context) error {
 	return nil
 }
 
-// Active implements app.CI.
-func (s *Server) Active(ctx context.Context, r app.Repository) (bool, error) {
-	found, ok, _, err := s.find(ctx, r)
-	return ok && found.Active, err
+// Known implements app.CI. One that has a secret of a name of ours would lose it, and one for
+// which no pipelines run would have some.
+func (s *Server) Known(ctx context.Context, name string) (bool, error) {
+	found, ok, err := s.lookup(ctx, name)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("look for %s in the CI: %w", name, err)
+	case !ok:
+		return false, nil
+	case !found.Active:
+		return true, failure(contract.ClassUser, "the CI has %s, and runs no pipelines for it: activate it there, or make the project without CI", name)
+	}
+	for _, secret := range names() {
+		_, there, err := s.secret(ctx, found, secret)
+		if err != nil {
+			return true, fmt.Errorf("look for the secret %s of %s in the CI: %w", secret, name, err)
+		}
+		if there {
+			return true, failure(contract.ClassUser, "the CI has a secret %s of %s, which is not this project's: rename it there, or make the project without CI", secret, name)
+		}
+	}
+	return true, nil
 }
 
 // failure is an error that somebody can mend.

@@ -26,8 +26,8 @@ func TestARepositoryIsActivatedAndRemoved(t *testing.T) {
 	}
 	active := func(want bool) {
 		t.Helper()
-		if got, err := w.Active(t.Context(), shop()); err != nil || got != want {
-			t.Errorf("active %t, %v", got, err)
+		if _, got := w.ci.Repository("rdev/shop"); got != want {
+			t.Errorf("active %t", got)
 		}
 	}
 	active(false)
@@ -142,7 +142,7 @@ func TestWhatSomebodyCanMendSaysWhatToDo(t *testing.T) {
 	wantFailure(t, activate(shop()), contract.ClassUser, "under another name than rdev/shop")
 
 	for _, name := range []string{"", "shop", "rdev/", "/shop", "rdev/..", "../shop", "rdev/./shop"} {
-		if _, err := w.Active(t.Context(), app.Repository{ID: "2", Name: name}); err == nil {
+		if _, err := w.Known(t.Context(), name); err == nil {
 			t.Errorf("%q is a full name", name)
 		}
 	}
@@ -166,9 +166,10 @@ func TestOneTryMoreIsMadeWhereTheForgeWasAwayForAMoment(t *testing.T) {
 // every calls all methods of app.CI, with what each is called.
 func (w *world) every(ctx context.Context) map[string]error {
 	all := map[string]error{"plan": w.Plan(ctx)}
-	_, all["active"] = w.Active(ctx, shop())
+	_, all["known"] = w.Known(ctx, "rdev/shop")
 	_, all["activate"] = w.Activate(ctx, shop(), map[string]string{"DATABASE_URL": "x"})
 	_, all["verify"] = w.Verify(ctx, shop(), []string{"DATABASE_URL"})
+	all["release"] = w.Release(ctx, shop())
 	all["remove"] = w.Remove(ctx, shop())
 	return all
 }
@@ -401,7 +402,7 @@ func TestWhatIsNotOursIsNeverChanged(t *testing.T) {
 		}
 		before := w.ci.Dump(own...)
 		for range 4 {
-			switch random.IntN(3) {
+			switch random.IntN(4) {
 			case 0:
 				secrets := map[string]string{}
 				for _, name := range []string{"DATABASE_URL", "REDIS_URL"} {
@@ -422,6 +423,10 @@ func TestWhatIsNotOursIsNeverChanged(t *testing.T) {
 					t.Fatal(err)
 				}
 			case 2:
+				if err := w.Release(t.Context(), shop()); err != nil {
+					t.Fatal(err)
+				}
+			case 3:
 				if err := w.Remove(t.Context(), shop()); err != nil {
 					t.Fatal(err)
 				}
