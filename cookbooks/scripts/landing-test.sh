@@ -17,21 +17,46 @@ usage() {
 	exit 2
 }
 
+fail() {
+	printf '%s\n' "$*" >&2
+	exit 1
+}
+
+# unserved ends the run, with what the server said.
+unserved() {
+	"$rdev" ops cancel --wait "$server" >/dev/null 2>&1 || true
+	"$rdev" ops output "$server" >&2 || true
+	fail "$*"
+}
+
 step() { printf '\n== %s\n' "$*"; }
 
-there() { "$rdev" projects get "$1" >/dev/null 2>&1; }
+there() {
+	if said=$("$rdev" projects get "$1" 2>&1); then return 0; fi
+	case $said in
+	*NOT_FOUND*) return 1 ;;
+	*) fail "$said" ;;
+	esac
+}
 
 run() {
 	name=$1
 	step "the project, from the template astro-landing"
-	there "$name" || "$rdev" projects create "$name" --template astro-landing
+	if there "$name"; then
+		echo "it is there already"
+	else
+		"$rdev" projects plan "$name" --template astro-landing
+		"$rdev" projects create "$name" --template astro-landing
+	fi
+	template=$("$rdev" projects get "$name" -o json | jq -r .template)
+	[ "$template" = astro-landing ] || fail "the project $name is there, and of the template $template: give another name"
 	if ! "$rdev" run -p "$name" -- test -d .git; then
 		"$rdev" run -p "$name" --git clone
 	fi
 
 	step "its packages, its tests"
 	set -- -p "$name"
-	for variable in npm_config_registry npm_config_cache NODE_EXTRA_CA_CERTS; do # what npm is told here it is told there
+	for variable in npm_config_registry NODE_EXTRA_CA_CERTS; do # what npm is told here it is told there
 		if value=$(printenv "$variable"); then set -- "$@" -e "$variable=$value"; fi
 	done
 	"$rdev" run "$@" -- npm ci --no-audit --no-fund
@@ -50,28 +75,24 @@ run() {
 
 	step "the page, served and looked at"
 	url=$("$rdev" domains list "$name" -o json | jq -r '.[0].url // empty')
-	if [ -z "$url" ]; then
-		echo "the installation has no domain: there is nothing to look at" >&2
-		exit 1
-	fi
-	server=$("$rdev" run -p "$name" --detach -- sh -c 'exec npx astro preview --host 127.0.0.1 --port "$PORT"')
-	trap '"$rdev" ops cancel "$server" >/dev/null 2>&1 || true' EXIT
+	[ -n "$url" ] || fail "the installation has no domain: there is nothing to look at"
+	server=$("$rdev" run -p "$name" --detach -- sh -c 'exec npx astro preview --ignore-lock --host 127.0.0.1 --port "$PORT"')
+	trap '"$rdev" ops cancel --wait "$server" >/dev/null 2>&1 || true' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
 	tries=0
 	until page=$(curl -fsS "$url/" 2>/dev/null); do
 		tries=$((tries + 1))
-		if [ "$tries" -ge 60 ]; then
-			echo "nothing answers at $url" >&2
-			exit 1
-		fi
+		[ "$tries" -lt 60 ] || unserved "nothing answers at $url: above is what the server said"
 		sleep 1
 	done
 	case $page in
 	*"$title"*) echo "$url says: $title" ;;
-	*)
-		echo "$url does not say: $title" >&2
-		exit 1
-		;;
+	*) unserved "$url does not say: $title" ;;
 	esac
+
+	step "nothing differs from what the project is to have"
+	"$rdev" projects drift "$name"
 }
 
 status() {
@@ -90,6 +111,10 @@ teardown() {
 
 [ $# -eq 2 ] || usage
 case $1 in
-run | status | teardown) "$1" "$2" ;;
+run | status | teardown) ;;
 *) usage ;;
 esac
+for program in "$rdev" curl jq; do
+	command -v "$program" >/dev/null || fail "$program is missing: install it, or put it on the PATH"
+done
+"$1" "$2"
