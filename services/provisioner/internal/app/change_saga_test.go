@@ -217,6 +217,23 @@ func TestADeleteKeepsWhatItIsToKeep(t *testing.T) {
 	})
 }
 
+func TestARepairAppliesAgainWhatNeedsWhatItMakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, l, w := hosted(contract.KindProjectRepair, contract.ProjectChange{})
+		delete(w.there, "database")
+		found, err := a.Drift(t.Context(), contract.ProjectDrift{Project: "shop"})
+		for _, r := range found.Resources {
+			if differs := r.State != contract.DifferenceNone; err != nil || differs != (r.Name == "database") {
+				t.Errorf("%+v, %v", r, err)
+			}
+		}
+		attempts(t, a, l, w, 0)
+		if !slices.Equal(w.order, []string{"database", "ci"}) {
+			t.Errorf("it went %v", w.order)
+		}
+	})
+}
+
 func TestWhatARepairCannotMakeStaysForTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, l, w := hosted(contract.KindProjectRepair, contract.ProjectChange{})

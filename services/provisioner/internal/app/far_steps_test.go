@@ -380,6 +380,24 @@ func TestARepositoryThatIsKeptIsReleased(t *testing.T) {
 	})
 }
 
+func TestPipelinesThatWereLeftAreRemovedWhereTheRepositoryIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := withRepository(contract.KindProjectCreate, contract.ProjectSpec{Template: "default", Repository: &contract.RepositorySpec{}})
+		f.pipes.refuses = &app.StepError{Failure: contract.NewFailure(contract.ClassAuth, "it is out of reach")}
+		f.pipes.stuck = f.pipes.refuses
+		f.handle(t, "op", contract.Failed)
+		if f.forge.there || !f.pipes.active || f.log.project.State != contract.ProjectDeleting {
+			t.Fatalf("the repository: %t, the pipelines: %t, the project: %+v", f.forge.there, f.pipes.active, f.log.project)
+		}
+		f.pipes.stuck = nil
+		f.ask("again", contract.KindProjectRepair, nil, nil)
+		f.handle(t, "again", contract.Completed)
+		if f.pipes.active || f.log.project.State != contract.ProjectDeleted {
+			t.Errorf("the pipelines: %t, the project: %+v", f.pipes.active, f.log.project)
+		}
+	})
+}
+
 // A repair would remove what it takes for a rest, and fail at what is nobody's any more.
 func TestWhatWasToBeKeptIsKeptWhateverFinishesTheDeletion(t *testing.T) {
 	stuck := &app.StepError{Failure: contract.NewFailure(contract.ClassAuth, "it is out of reach")}

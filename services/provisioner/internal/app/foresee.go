@@ -92,6 +92,8 @@ func (s *saga) differences(ctx context.Context) (all []contract.ResourceDifferen
 		had := resourceOf(s.goal.have, step.Name)
 		difference := contract.ResourceDifference{Name: step.Name, What: step.What}
 		switch {
+		case step.Action == contract.ProvisionUpdate && had != nil && len(step.Differences) == 0:
+			continue // it would only follow another
 		case step.Failure != nil:
 			difference.State, difference.Differences = contract.DifferenceUnknown, []string{step.Failure.Message}
 		case step.Action.Ends():

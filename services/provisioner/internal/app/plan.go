@@ -42,7 +42,22 @@ func (s *saga) survey(ctx context.Context) []contract.ProvisionStep {
 		})
 	}
 	wg.Wait()
+	if s.goal.repair {
+		follow(steps)
+	}
 	return slices.DeleteFunc(steps, func(step contract.ProvisionStep) bool { return step.Action == "" && step.Failure == nil })
+}
+
+// follow has what needs a part that is made again applied again, too: a database has another
+// password then, which the CI has to know.
+func follow(steps []contract.ProvisionStep) {
+	for i, step := range steps {
+		if step.Action == "" && step.Failure == nil && slices.ContainsFunc(steps, func(other contract.ProvisionStep) bool {
+			return other.Action == contract.ProvisionUpdate && slices.Contains(step.Needs, other.Name)
+		}) {
+			steps[i].Action = contract.ProvisionUpdate
+		}
+	}
 }
 
 // look finds out what a step has to do, and sets its Action, which stays empty where that

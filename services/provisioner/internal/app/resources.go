@@ -21,14 +21,19 @@ func (s *saga) resources() []contract.Resource {
 		case made && at >= 0:
 			all[at].Needs, all[at].External = step.Needs, step.External
 		case made:
-			r := contract.Resource{Name: step.Name, Needs: step.Needs, Action: contract.ProvisionCreate, What: step.What, External: step.External}
-			if step.Action == contract.ProvisionAdopt {
-				r.Action = contract.ProvisionAdopt
-			}
-			all = append(all, r)
+			all = append(all, resource(step))
 		}
 	}
 	return all
+}
+
+// resource is what a step has made, or taken as it was.
+func resource(step contract.ProvisionStep) contract.Resource {
+	r := contract.Resource{Name: step.Name, Needs: step.Needs, Action: contract.ProvisionCreate, What: step.What, External: step.External}
+	if step.Action == contract.ProvisionAdopt {
+		r.Action = contract.ProvisionAdopt
+	}
+	return r
 }
 
 // resourcesOf are those of a project. One that was made before resources were noted has a
@@ -51,10 +56,17 @@ func specOf(project contract.Project) contract.ProjectSpec {
 	}
 }
 
-// leftovers are what was made and could not be removed.
-func (s *saga) leftovers() []contract.Resource {
-	return slices.DeleteFunc(s.resources(), func(r contract.Resource) bool {
-		at := s.at(r.Name)
-		return at < 0 || s.now[at].State != contract.ProvisionLeft
-	})
+// leftovers are what was made and could not be removed, after what that needs, which may be
+// gone: it tells where the rest is.
+func (s *saga) leftovers() (all []contract.Resource) {
+	left := func(step contract.ProvisionStep) bool { return step.State == contract.ProvisionLeft }
+	for _, step := range s.now {
+		needed := step.External != nil && slices.ContainsFunc(s.now, func(other contract.ProvisionStep) bool {
+			return left(other) && slices.Contains(other.Needs, step.Name)
+		})
+		if left(step) || needed {
+			all = append(all, resource(step))
+		}
+	}
+	return all
 }
