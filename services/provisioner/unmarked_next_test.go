@@ -165,7 +165,7 @@ func (s *strangers) obstacles(op contract.Operation, project contract.Project) (
 	}
 	if r := target.Repository; r != nil && r.Adopt != "" && before.Repository == nil {
 		if name, there := s.called(r.Adopt); !there {
-			return []string{name}
+			names = append(names, name)
 		}
 	}
 	for _, part := range s.parts(before, target) {

@@ -99,7 +99,7 @@ func TestACommandFindsItsCredentialsAndNobodySeesThem(t *testing.T) {
 	if out := i.must("credentials", "list", "-p", "shop"); !strings.Contains(out, "TOKEN  shop      2 ") || strings.Contains(out, "canary") {
 		t.Errorf("the list is\n%s", out)
 	}
-	i.refuses("", "name: must not begin with RDEV_", "credentials", "set", "RDEV_TOKEN")
+	i.refuses("", "name must not begin with RDEV_", "credentials", "set", "RDEV_TOKEN")
 	key := strings.TrimSpace(i.must("keys", "create", "ci", "--scope", "credentials:*", "--project", "shop"))
 	i.refuses(key, "(PROJECT_NOT_ALLOWED)", "credentials", "list")
 	i.refuses(key, "(SCOPE_MISSING)", "credentials", "rotate-master")
