@@ -10,87 +10,35 @@
 # project's commands run.
 set -eu
 
-rdev=${RDEV:-rdev}
+. "$(dirname "$0")/cookbook.sh"
 
-usage() {
-	sed -n '5,7s/^# *//p' "$0" >&2
-	exit 2
-}
-
-fail() {
-	printf '%s\n' "$*" >&2
-	exit 1
-}
-
-# unserved ends the run, with what the server said.
-unserved() {
-	"$rdev" ops cancel --wait "$server" >/dev/null 2>&1 || true
-	"$rdev" ops output "$server" >&2 || true
-	fail "$*"
-}
-
-step() { printf '\n== %s\n' "$*"; }
-
-there() {
-	if said=$("$rdev" projects get "$1" 2>&1); then return 0; fi
-	case $said in
-	*NOT_FOUND*) return 1 ;;
-	*) fail "$said" ;;
-	esac
-}
+tell="GOPROXY GONOPROXY GOSUMDB GONOSUMDB GOPRIVATE GOFLAGS CGO_ENABLED" # to Go
 
 run() {
-	name=$1
 	step "the project, from the template monorepo, with a database and a cache"
-	if there "$name"; then
-		echo "it is there already"
-	else
-		set -- "$name" --template monorepo --component service:api --component worker:mail --database --cache
-		"$rdev" projects plan "$@"
-		"$rdev" projects create "$@"
-	fi
-	template=$("$rdev" projects get "$name" -o json | jq -r .template)
-	[ "$template" = monorepo ] || fail "the project $name is there, and of the template $template: give another name"
-	if ! "$rdev" run -p "$name" -- test -d .git; then
-		"$rdev" run -p "$name" --git clone
-	fi
+	project "$1" monorepo --component service:api --component worker:mail --database --cache
 
 	step "its own check"
-	set -- -p "$name"
-	for variable in GOPROXY GONOPROXY GOSUMDB GONOSUMDB GOPRIVATE GOFLAGS CGO_ENABLED; do # what Go is told here it is told there
-		if value=$(printenv "$variable"); then set -- "$@" -e "$variable=$value"; fi
-	done
-	"$rdev" run "$@" -- sh scripts/check.sh
+	told -- sh scripts/check.sh
 
 	step "a component, added later"
 	if ! "$rdev" components list "$name" -o json | jq -e 'any(.name == "ctl")' >/dev/null; then
 		"$rdev" components add "$name" cli:ctl
 	fi
 	"$rdev" run -p "$name" --git pull
-	"$rdev" run "$@" -- sh scripts/check.sh cli/ctl
+	told -- sh scripts/check.sh cli/ctl
 
 	step "a change: the service counts visits, in the database and in the cache"
 	change | "$rdev" run -p "$name" --workdir services/api --script-file -
-	"$rdev" run "$@" --workdir services/api -- go get . github.com/jackc/pgx/v5@v5.12.0 github.com/redis/go-redis/v9@v9.23.0
-	"$rdev" run "$@" -- sh scripts/check.sh services/api
+	told --workdir services/api -- go get . github.com/jackc/pgx/v5@v5.12.0 github.com/redis/go-redis/v9@v9.23.0
+	told -- sh scripts/check.sh services/api
 
 	step "committed and pushed"
 	"$rdev" run -p "$name" --git commit --message "The service counts visits"
 	"$rdev" run -p "$name" --git push
 
 	step "the service, served and looked at"
-	url=$("$rdev" domains list "$name" -o json | jq -r '.[0].url // empty')
-	[ -n "$url" ] || fail "the installation has no domain: there is nothing to look at"
-	server=$("$rdev" run -p "$name" --detach --credential DATABASE_URL --credential REDIS_URL -- bin/api)
-	trap '"$rdev" ops cancel --wait "$server" >/dev/null 2>&1 || true' EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
-	tries=0
-	until curl -fsS -o /dev/null "$url/health" 2>/dev/null; do
-		tries=$((tries + 1))
-		[ "$tries" -lt 60 ] || unserved "nothing answers at $url: above is what the server said"
-		sleep 1
-	done
+	serve /health --credential DATABASE_URL --credential REDIS_URL -- bin/api
 	before=$(visit) && after=$(visit) || unserved "$url/visits gives no answer: above is what the server said"
 	if ! printf '%s\n' "$before" "$after" | jq -es '.[1].rows == .[0].rows + 1 and .[1].cached == .[0].cached + 1' >/dev/null; then
 		unserved "two visits are $before and $after: above is what the server said"
@@ -194,26 +142,4 @@ fi
 END
 }
 
-status() {
-	"$rdev" projects get "$1"
-	"$rdev" projects drift "$1"
-	"$rdev" ops list --project "$1" --limit 5
-}
-
-teardown() {
-	if there "$1"; then
-		"$rdev" projects delete "$1" --yes
-	else
-		echo "there is no project $1"
-	fi
-}
-
-[ $# -eq 2 ] || usage
-case $1 in
-run | status | teardown) ;;
-*) usage ;;
-esac
-for program in "$rdev" curl jq; do
-	command -v "$program" >/dev/null || fail "$program is missing: install it, or put it on the PATH"
-done
-"$1" "$2"
+cookbook "$@"
