@@ -42,18 +42,20 @@ func (s *saga) survey(ctx context.Context) []contract.ProvisionStep {
 		})
 	}
 	wg.Wait()
-	if s.goal.repair {
-		follow(steps)
-	}
+	s.follow(steps)
 	return slices.DeleteFunc(steps, func(step contract.ProvisionStep) bool { return step.Action == "" && step.Failure == nil })
 }
 
-// follow has what needs a part that is made again applied again, too: a database has another
-// password then, which the CI has to know.
-func follow(steps []contract.ProvisionStep) {
+// follow has what needs a part that becomes another applied again: a database has another
+// password then, which the CI has to know. What a repair removes was left by a change, with
+// which what needs it has gone.
+func (s *saga) follow(steps []contract.ProvisionStep) {
+	becomesAnother := func(step contract.ProvisionStep) bool {
+		return step.Action == contract.ProvisionUpdate || !s.goal.repair && (step.Action != "" || step.Failure != nil)
+	}
 	for i, step := range steps {
 		if step.Action == "" && step.Failure == nil && slices.ContainsFunc(steps, func(other contract.ProvisionStep) bool {
-			return other.Action == contract.ProvisionUpdate && slices.Contains(step.Needs, other.Name)
+			return becomesAnother(other) && slices.Contains(step.Needs, other.Name)
 		}) {
 			steps[i].Action = contract.ProvisionUpdate
 		}
@@ -78,7 +80,6 @@ func (s *saga) changes() (steps []contract.ProvisionStep, todo []look) {
 	if s.goal.before.Slug != "" && !s.goal.repair {
 		before = s.wanted(s.goal.before, s.goal.before)
 	}
-	changing := map[string]bool{} // names of parts that become others
 	for _, r := range s.goal.have {
 		if named(target, r.Name) || r.Action == contract.ProvisionAdopt && s.goal.target.Slug != "" {
 			continue
@@ -90,7 +91,6 @@ func (s *saga) changes() (steps []contract.ProvisionStep, todo []look) {
 		if r.Action == contract.ProvisionAdopt || r.Action == contract.ProvisionKeep || slices.Contains(s.goal.keep, r.Name) {
 			step.Action = contract.ProvisionKeep
 		}
-		changing[r.Name] = true
 		add(step, nil)
 	}
 	for _, step := range target {
@@ -101,17 +101,14 @@ func (s *saga) changes() (steps []contract.ProvisionStep, todo []look) {
 		}
 		switch {
 		case had == nil && !named(before, now.Name):
-			changing[now.Name] = true
 			add(now, s.lookNew(step))
 		case had == nil:
 		case slices.Contains(s.goal.rotate, now.Name):
-			changing[now.Name] = true
 			now.Action = contract.ProvisionRotate
 			add(now, nil)
 		case s.goal.repair:
 			add(now, s.lookAgain(step))
-		case slices.ContainsFunc(now.Needs, func(need string) bool { return changing[need] }):
-			now.Action = contract.ProvisionUpdate
+		default:
 			add(now, nil)
 		}
 	}
