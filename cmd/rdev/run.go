@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +48,7 @@ cancelled, 2 for a mistake in the command line.`,
 	o.add(cmd)
 	c.projectFlag(cmd, &o.project, "project to run in (RDEV_PROJECT)")
 	flags := cmd.Flags()
-	flags.StringVar(&o.git.Verb, "git", "", "git verb: clone, checkout, branch, status, diff, commit, push, pull, log")
+	flags.StringVar(&o.git.Verb, "git", "", "git verb: "+strings.Join(contract.GitVerbs(), ", "))
 	flags.StringVar(&o.git.URL, "repo", "", "git: address of the repository to clone (the project's own)")
 	flags.StringVar(&o.git.Ref, "ref", "", "git: branch, tag or commit")
 	flags.StringVar(&o.git.Message, "message", "", "git: message of the commit")

@@ -29,7 +29,7 @@ func BenchmarkAProjectWithAll(b *testing.B) {
 	e := newEverything(b)
 	e.begin()
 	e.gate.set(0, "")
-	e.make("warm")
+	e.made(whole("warm"))
 	e.raw(b.Context(), "raw-warm")
 	var raw, project, steps time.Duration
 	n := 0
@@ -39,7 +39,7 @@ func BenchmarkAProjectWithAll(b *testing.B) {
 		e.raw(b.Context(), fmt.Sprintf("raw%d", n))
 		raw += time.Since(begun)
 		begun = time.Now()
-		op := e.make(fmt.Sprintf("p%d", n))
+		op := e.made(whole(fmt.Sprintf("p%d", n)))
 		project += time.Since(begun)
 		steps += oneByOne(op)
 	}
@@ -47,11 +47,6 @@ func BenchmarkAProjectWithAll(b *testing.B) {
 	b.ReportMetric(float64(raw.Milliseconds())/float64(n), "ms/raw")
 	b.ReportMetric(float64(project.Milliseconds())/float64(n), "ms/project")
 	b.ReportMetric(float64(steps)/float64(project), "x-at-once")
-}
-
-func (e *everything) make(slug string) contract.Operation {
-	e.t.Helper()
-	return e.ended(e.ask(contract.Operation{Kind: contract.KindProjectCreate, Project: slug, Spec: whole(slug)}), contract.Completed)
 }
 
 // oneByOne is how long the steps of an operation took in all: each from the end of the last

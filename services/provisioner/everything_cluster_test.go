@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/testcluster"
 )
 
@@ -55,7 +54,7 @@ func TestAProjectWithAllInARealCluster(t *testing.T) {
 	e.begin()
 	e.gate.set(0, "")
 	begun := time.Now()
-	op := e.ended(e.ask(contract.Operation{Kind: contract.KindProjectCreate, Project: "shop", Spec: whole("shop")}), contract.Completed)
+	op := e.made(whole("shop"))
 	t.Logf("a project with all was there after %s; its operation took %s", time.Since(begun).Round(time.Millisecond), op.FinishedAt.Sub(*op.StartedAt).Round(time.Millisecond))
 	for _, step := range op.Provisioning {
 		t.Logf("%8s  %s", step.At.Sub(*op.StartedAt).Round(time.Millisecond), step.Name)
@@ -68,7 +67,7 @@ func TestAProjectWithAllInARealCluster(t *testing.T) {
 	if found, want := objects(), (counts{"sets": 1, "services": 1, "ingresses": 2, "claims": 1, "pods": 1}); !maps.Equal(found, want) {
 		t.Errorf("the cluster has %v, want %v", found, want)
 	}
-	e.ended(e.ask(contract.Operation{Kind: contract.KindProjectDelete, Project: "shop"}), contract.Completed)
+	e.deleted("shop")
 	if there, found := e.there("shop"), objects(); len(there) > 0 || len(found) > 0 {
 		t.Errorf("there are %v and %v", there, found)
 	}

@@ -214,6 +214,21 @@ func (e *everything) ask(op contract.Operation) contract.Operation {
 	return op
 }
 
+// made is a project that was asked for, once it is there.
+func (e *everything) made(spec *contract.ProjectSpec) contract.Operation {
+	e.t.Helper()
+	return e.ended(e.ask(contract.Operation{Kind: contract.KindProjectCreate, Project: spec.Slug, Spec: spec}), contract.Completed)
+}
+
+func (e *everything) deleted(slug string) {
+	e.t.Helper()
+	e.ended(e.ask(contract.Operation{Kind: contract.KindProjectDelete, Project: slug}), contract.Completed)
+}
+
+func (e *everything) drift(slug string) (contract.ProjectDifferences, error) {
+	return ask[contract.ProjectDrift, contract.ProjectDifferences](e.world, contract.VerbDriftProject, contract.ProjectDrift{Project: slug})
+}
+
 // counts is how much of a project there is in each system.
 type counts map[string]int
 
@@ -266,7 +281,7 @@ func (e *everything) there(slug string) counts {
 	if _, err := os.Stat(filepath.Join(e.settings.Workspaces, slug, "workspace")); err == nil {
 		c["workspaces"]++
 	}
-	credentials, err := bus.Call[contract.ListCredentials, contract.CredentialList](ctx, e.conn, contract.ServiceProvisioner, contract.VerbListCredentials, contract.ListCredentials{Project: slug})
+	credentials, err := ask[contract.ListCredentials, contract.CredentialList](e.world, contract.VerbListCredentials, contract.ListCredentials{Project: slug})
 	if err != nil && !strings.Contains(err.Error(), "there is no project") {
 		e.t.Error(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orchard9/rdev/libs/bus"
 	"github.com/orchard9/rdev/libs/contract"
 	"github.com/orchard9/rdev/libs/envutil"
 )
@@ -89,7 +88,7 @@ func (e *everything) killed(slug string, at int, story story) int {
 	}
 	e.gate.set(0, "")
 	if story.before != nil {
-		e.ended(e.ask(contract.Operation{Kind: contract.KindProjectCreate, Project: slug, Spec: story.before(slug)}), contract.Completed)
+		e.made(story.before(slug))
 	}
 	dead := e.gate.set(at, story.refuses)
 	op := story.op(slug)
@@ -120,11 +119,11 @@ func (e *everything) killed(slug string, at int, story story) int {
 		}
 		return passed
 	}
-	drift, err := bus.Call[contract.ProjectDrift, contract.ProjectDifferences](e.t.Context(), e.conn, contract.ServiceProvisioner, contract.VerbDriftProject, contract.ProjectDrift{Project: slug})
+	drift, err := e.drift(slug)
 	if err != nil || drift.Drift || len(drift.Resources) < 12 {
 		e.t.Errorf("%v: %+v", err, drift)
 	}
-	e.ended(e.ask(contract.Operation{Kind: contract.KindProjectDelete, Project: slug}), contract.Completed)
+	e.deleted(slug)
 	if there := e.there(slug); len(there) > 0 {
 		e.t.Errorf("of %s, which was deleted, there are %v", slug, there)
 	}

@@ -95,7 +95,7 @@ func (s *strangers) carryOut(step step) {
 	case len(want) > 0 && (op.State != contract.Failed || op.Failure.Class != contract.ClassUser || !isClear(op.Failure.Message, want)):
 		s.fail("it should name one of %q as in its way, and say what to do", want)
 	case len(want) == 0 && now.State == contract.ProjectReady && op.Kind != contract.KindProjectChange:
-		drift, err := ask[contract.ProjectDrift, contract.ProjectDifferences](s.world, contract.VerbDriftProject, contract.ProjectDrift{Project: op.Project})
+		drift, err := s.drift(op.Project)
 		if err != nil || drift.Drift {
 			s.fail("it differs: %+v, %v", drift, err)
 		}

@@ -63,7 +63,7 @@ func newStrangers(t *testing.T, seed uint64, did map[string]int) *strangers {
 		neighbor.Domains = append(neighbor.Domains, contract.Domain{Host: "www-" + s.taken})
 		s.inTheWay["host "+n.hosts[1]] = n.hosts[1]
 	}
-	s.ended(s.ask(contract.Operation{Kind: contract.KindProjectCreate, Project: neighbor.Slug, Spec: neighbor}), contract.Completed)
+	s.made(neighbor)
 	s.use(s.project(neighbor.Slug, contract.ProjectReady))
 	for _, fill := range []func(names){s.fillForge, s.fillCI, s.fillDNS, s.fillDatabases, s.fillCaches, s.fillFiles, s.fillVault} {
 		fill(n)
@@ -112,7 +112,7 @@ func (n names) other(mark string) string {
 func (s *strangers) learn(slug string) names {
 	s.t.Helper()
 	n := names{slug: slug, texts: map[string]string{}}
-	s.ended(s.ask(contract.Operation{Kind: contract.KindProjectCreate, Project: slug, Spec: whole(slug)}), contract.Completed)
+	s.made(whole(slug))
 	project := s.project(slug, contract.ProjectReady)
 	external := func(resource, key string) string { return project.Resource(resource).External[key] }
 	n.repository, n.user = external(contract.ResourceRepository, contract.ExternalName), external(contract.ResourceAccess, contract.ExternalUser)
@@ -133,7 +133,7 @@ func (s *strangers) learn(slug string) names {
 		}
 	}
 	s.must(s.own.QueryRow(s.t.Context(), `select id from installation`).Scan(&n.installation))
-	s.ended(s.ask(contract.Operation{Kind: contract.KindProjectDelete, Project: slug}), contract.Completed)
+	s.deleted(slug)
 	return n
 }
 

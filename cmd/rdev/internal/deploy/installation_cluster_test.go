@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	manifests = "../../../../deployments/kubernetes/"
-	services  = "rdev"          // the namespace of the services
-	projects  = "rdev-projects" // and that of the pods of projects
+	docs     = "../../../../docs/"
+	services = "rdev"          // the namespace of the services
+	projects = "rdev-projects" // and that of the pods of projects
 )
 
 // installation is rdev on a cluster.

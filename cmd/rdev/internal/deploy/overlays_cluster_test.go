@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/orchard9/rdev/libs/testcluster"
+	"github.com/orchard9/rdev/libs/testkit"
 )
 
 func TestClusterAcceptsWhatEveryOverlayMakes(t *testing.T) {
@@ -20,7 +20,7 @@ func TestClusterAcceptsWhatEveryOverlayMakes(t *testing.T) {
 		t.Run(overlay, func(t *testing.T) { i.accepts(t, i.kubectl(t, nil, "kustomize", manifests+overlay)) })
 	}
 	for _, page := range []string{"deploying.md", "networking.md"} {
-		for n, block := range blocks(t, page, "yaml") {
+		for n, block := range testkit.Blocks(t, docs+page, "yaml") {
 			t.Run(fmt.Sprintf("%s/%d", page, n+1), func(t *testing.T) { i.acceptsBlock(t, block) })
 		}
 	}
@@ -58,20 +58,4 @@ func (i *installation) accepts(t *testing.T, made string) {
 	if want, got := strings.Count("\n---\n"+made, "\n---\n"), strings.Count(out, "\n"); got != want {
 		t.Errorf("%d of %d objects are accepted", got, want)
 	}
-}
-
-// blocks are those of a page of docs that are in a language.
-func blocks(t *testing.T, page, language string) (all []string) {
-	t.Helper()
-	text, err := os.ReadFile("../../../../docs/" + page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, block := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllSubmatch(text, -1) {
-		all = append(all, string(block[1]))
-	}
-	if len(all) == 0 {
-		t.Fatalf("%s has nothing in %s", page, language)
-	}
-	return all
 }

@@ -1,7 +1,6 @@
 package deploy_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 )
@@ -60,12 +59,8 @@ func TestNoSystemIsOpenBeforeAnOverlayNamesIt(t *testing.T) {
 // policies are the specs of the policies in a file of the base, by name.
 func policies(t *testing.T, file string) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile("../../../../deployments/kubernetes/base/" + file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	specs := map[string]string{}
-	for object := range strings.SplitSeq(string(text), "\n---\n") {
+	for object := range strings.SplitSeq(base(t, file), "\n---\n") {
 		head, spec, _ := strings.Cut(object, "\nspec:\n")
 		_, name, _ := strings.Cut(head, "\n  name: ")
 		name, _, _ = strings.Cut(name, "\n")

@@ -15,6 +15,8 @@ import (
 	"github.com/orchard9/rdev/services/provisioner"
 )
 
+const manifests = "../../../../deployments/kubernetes/"
+
 // settings are what the base tells all services, by variable.
 func settings(t *testing.T) map[string]string {
 	t.Helper()
@@ -40,7 +42,7 @@ func toProvisioner(t *testing.T) map[string]string {
 
 func base(t *testing.T, file string) string {
 	t.Helper()
-	text, err := os.ReadFile("../../../../deployments/kubernetes/base/" + file)
+	text, err := os.ReadFile(manifests + "base/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/orchard9/rdev/cmd/rdev/internal/client"
 	"github.com/orchard9/rdev/libs/contract"
+	"github.com/orchard9/rdev/libs/testkit"
 )
 
 // projectsGetDatabases names a server for the databases of projects to an installation
@@ -37,7 +38,7 @@ func (i *installation) projectsGetDatabases(t *testing.T) {
 	if got := problems(); len(got) != 1 || !strings.HasPrefix(got[0], "databases are not available") {
 		t.Errorf("before there is a server the problems are %q", got)
 	}
-	i.psql(t, strings.ReplaceAll(blocks(t, "deploying.md", "sql")[0], "…", password))
+	i.psql(t, strings.ReplaceAll(testkit.Blocks(t, docs+"deploying.md", "sql")[0], "…", password))
 	i.kubectl(t, nil, "create", "secret", "generic", "rdev-systems", "--namespace", services)
 	i.put(t, "database-url", fmt.Sprintf("postgres://rdev_projects:%s@postgres.%s.svc.cluster.local/postgres?sslmode=verify-full", password, services))
 	authority, err := i.client.CoreV1().Secrets(services).Get(t.Context(), "rdev-nats-tls", metav1.GetOptions{})

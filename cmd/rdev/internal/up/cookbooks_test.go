@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/orchard9/rdev/libs/testkit"
 )
 
 // cookbooks are the scripts that there are, with what they say.
@@ -153,14 +155,8 @@ func (c cookbook) must(args ...string) string {
 // order, but for what it passes on to npm and Go.
 func (c cookbook) follows() {
 	c.t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "cookbooks", c.page))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	lines := "set -eu\nrdev() { case $1 in ops) ;; *) printf '%s\\n' \"$*\" >&2 ;; esac; }\ncurl() { :; }\n"
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(text, -1) {
-		lines += string(block[1])
-	}
+	lines := "set -eu\nrdev() { case $1 in ops) ;; *) printf '%s\\n' \"$*\" >&2 ;; esac; }\ncurl() { :; }\n" +
+		strings.Join(testkit.Blocks(c.t, filepath.Join(root, "cookbooks", c.page), "sh"), "")
 	told, err := exec.CommandContext(c.t.Context(), "sh", "-c", lines).CombinedOutput()
 	if err != nil || strings.Count(string(told), "\n") < 9 {
 		c.t.Fatalf("%s tells %v\n%s", c.page, err, told)

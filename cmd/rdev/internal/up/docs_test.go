@@ -7,9 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/orchard9/rdev/libs/testkit"
 )
 
 // The commands of docs/nats.md are run against a running rdev.
@@ -73,14 +74,7 @@ func TestTheCommandsOfTheTemplatesPageWork(t *testing.T) {
 // the other, and returns what they said.
 func (i *instance) page(name string, env ...string) string {
 	i.t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "docs", name))
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	script := "set -euo pipefail\n"
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(text, -1) {
-		script += string(block[1])
-	}
+	script := "set -euo pipefail\n" + strings.Join(testkit.Blocks(i.t, filepath.Join(root, "docs", name), "sh"), "")
 	cmd := exec.CommandContext(i.t.Context(), "bash", "-c", script)
 	cmd.Env = append(os.Environ(), "RDEV_HOME="+i.home, "PATH="+binaries+":"+filepath.Join(root, "bin")+":"+os.Getenv("PATH"))
 	cmd.Env = append(cmd.Env, env...)

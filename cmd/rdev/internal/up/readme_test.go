@@ -6,21 +6,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/orchard9/rdev/libs/testkit"
 )
 
 // The README's lines are run as a newcomer types them: in a fresh clone, with
 // `make run` in one terminal and every sh block, in order, in another.
 func TestTheREADMEsOwnLinesWork(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(readme, -1)
+	blocks := testkit.Blocks(t, filepath.Join(root, "README.md"), "sh")
 	if len(blocks) < 5 {
 		t.Fatalf("%d sh blocks in the README, want at least 5", len(blocks))
 	}
@@ -34,10 +31,7 @@ func TestTheREADMEsOwnLinesWork(t *testing.T) {
 	)
 	stop := makeRun(t, clone, home, env)
 
-	script := "set -euo pipefail\n"
-	for _, block := range blocks {
-		script += string(block[1])
-	}
+	script := "set -euo pipefail\n" + strings.Join(blocks, "")
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 	cmd.Dir, cmd.Env = clone, env
 	var out bytes.Buffer
